@@ -18,13 +18,14 @@ from app.outbound.http import Demand, Limit
 from app.outbound.limits.limiter import Limiter
 from app.outbound.limits.stores import Shared, Stores
 from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer, Never
-from app.protocol import claims
+from app.protocol import claims, intents
 from app.protocol.claims import Claim
 from app.settings import Settings
 from chains.actions import actions
 from chains.running.prepare import prepare
 from tests.integration.conftest import Kernel
 from tests.integration.driving import pass_time
+from tests.integration.repair.looking import lapse
 from tests.integration.starting.test_admission import another_user
 from tests.unit.definitions import noop
 
@@ -127,6 +128,27 @@ def test_a_lookup_comes_when_its_turn_is_however_old_the_call_is(
     assert attempt(workflow, SLOW, **action)[1] < 10
     error = kernel.step(workflow, "a")["error"]
     assert "the limit slow of press is used up" in error["message"]
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_a_wait_at_the_same_limit_after_a_lookup_for_a_dead_worker_is_an_event(
+    kernel: Kernel, other: Limiter
+) -> None:
+    workflow = kernel.start(kernel.register(noop("a")))
+    rare = Demand((Limit("rare", requests=0.01),))
+    other.take("press", rare, hold_seconds=1.0, seconds_left=60.0)
+    assert attempt(workflow, rare)[0] == "rate_limited"
+    pass_time("2 minutes")
+    held = kernel.claim(workflow, "a")
+    assert intents.record_intent(held, 0, "pages.print", {}, "k") is not None
+    db.row("UPDATE intents SET first_sent_at = first_sent_at - interval '2 hours'", ())
+    lapse(workflow, "a")
+    db.row("SELECT expire_lease_v1(%s, 'a', %s, true)", (workflow, held.fence))
+    found: dict[str, Any] = {"lookup": lambda call, intent: Never(), "effect": Effect.LOOKUP}
+    assert attempt(workflow, rare, **found)[0] == "rate_limited"
+    assert kernel.step(workflow, "a")["status"] == "pending"
+    kinds = [each["type"] for each in kernel.events(workflow)]
+    assert kinds[1:] == ["StepRetryScheduled", "StepOutcomeUnknown", "StepRetryScheduled"]
 
 
 def test_the_next_attempt_has_the_place_that_a_dead_worker_holds(

@@ -15,7 +15,8 @@
 --   p_is_turn: true if our own limiter refused the call and said p_seconds: the step's turn comes
 --     then. The pause does not grow, and such a wait does not begin held_since: the pauses after a
 --     platform's own refusal grow with the time since the first of these. Of such waits, which may
---     be short and many, only the first logs an event, unless the attempt has cost something.
+--     be short and many, only the first logs an event, unless the attempt has cost something or the
+--     lease of the one before has expired: the events may then say that the step is unknown.
 --
 -- verdicts:
 --   fenced: nothing was recorded.
@@ -60,14 +61,15 @@ BEGIN
          wake_at = playalter_now() + seconds(p_seconds), publish_after = clock_timestamp(),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING new.tries, new.generation, coalesce(new.cost, 0) AS cost,
+  RETURNING new.tries, new.generation, coalesce(new.cost, 0) AS cost, old.crashes,
             coalesce(old.reserved, 0) AS had_reserved, old.error_code AS previous INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_new_generation THEN
     PERFORM disown_effects_v1(p_workflow, p_key, greatest(s.had_reserved - p_cost, 0));
   END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF NOT p_is_turn OR p_new_generation OR p_cost <> 0 OR s.previous IS DISTINCT FROM p_code THEN
+  IF NOT p_is_turn OR p_new_generation OR p_cost <> 0 OR s.crashes > 0
+     OR s.previous IS DISTINCT FROM p_code THEN
     PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
       'code', p_code, 'seconds', round(p_seconds::numeric, 3),
       'tries', s.tries, 'generation', s.generation, 'cost', s.cost));
