@@ -153,7 +153,7 @@ def _run(call: Call, prepared: Prepared) -> Any:
     call.write_off_lost()
     given = _fitting_input(action, prepared, _BY_HAND if claim.undo else _CORRECT)
     if action.reuse is not None:
-        output = reused(call, given)
+        output = reused(call, given, is_again=prepared.is_again)
         if output is not None:
             return output
     reserve(claim, action, given)

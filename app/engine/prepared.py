@@ -51,6 +51,9 @@ class Prepared:
     is_other_action: bool = False
     """The step is a compensation whose action is not that of the step that it undoes. It runs like
     any step."""
+    is_again: bool = False
+    """The step has run in an earlier turn of its loop, which was not enough. So it takes no known
+    result: it could be that of the earlier turn."""
     fault: Permanent | None = None
     """Why the input could not be made."""
     checked_with: Callable[[str], str | None] | None = None

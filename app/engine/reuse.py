@@ -46,8 +46,10 @@ _ERROR = dumps(
 _GONE = frozenset({"artifact_missing", "artifact_damaged"})
 
 
-def reused(call: Call, given: ActionInput) -> Json | None:
+def reused(call: Call, given: ActionInput, *, is_again: bool = False) -> Json | None:
     """The result that the step takes from another, or None if it makes the request.
+
+    `is_again`: it makes the request anew, and its result is the known one from then on.
 
     Raises PutOff if it waits for another's result, Fenced if its claim is lost, and Unavailable if
     PostgreSQL does not come back in time.
@@ -64,11 +66,11 @@ def reused(call: Call, given: ActionInput) -> Json | None:
             _disclaim(call.claim)
         return None
     hashed = bytes.fromhex(key_of(call.action.name, reuse.account(), reuse.request(call, given)))
-    found = _claim(call, hashed, age, reuse, None)
+    found = _claim(call, hashed, age, reuse, None, is_again=is_again)
     output = _adopted(call, reuse, found)
     if found["verdict"] == "hit" and output is None:
         # It cannot be used any more, so this step makes the result anew.
-        found = _claim(call, hashed, age, reuse, found["from_workflow"])
+        found = _claim(call, hashed, age, reuse, found["from_workflow"], is_again=is_again)
         output = _adopted(call, reuse, found)
     _count(call, found, is_hit=output is not None)
     if found["verdict"] == "recorded":
@@ -105,10 +107,12 @@ def _disclaim(claim: Claim) -> None:
     db.call("SELECT disclaim_result_v1(%s, %s)", (claim.workflow_id, claim.key))
 
 
-def _claim(call: Call, hashed: bytes, age: float, reuse: Reuse, refused: Any) -> Json:
+def _claim(
+    call: Call, hashed: bytes, age: float, reuse: Reuse, refused: Any, *, is_again: bool
+) -> Json:
     claim = call.claim
     row = db.call(
-        "SELECT * FROM claim_result_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "SELECT * FROM claim_result_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             claim.workflow_id,
             claim.key,
@@ -119,6 +123,7 @@ def _claim(call: Call, hashed: bytes, age: float, reuse: Reuse, refused: Any) ->
             refused,
             _ERROR,
             WAITS,
+            is_again,
         ),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )

@@ -224,6 +224,16 @@ class Plan:
         """The row template of a concrete key; raise KeyError if there is none."""
         return self.steps[template_of(key)]
 
+    def is_in_later_turn(self, key: str) -> bool:
+        """Whether a concrete key is that of a step in a later turn of a loop than the first."""
+        indexes, body = indexes_of(key), self.step(key).body_key
+        while body is not None:
+            block = self.steps[body]
+            if isinstance(block.block, Loop) and indexes[body.count("[]")] > 0:
+                return True
+            body = block.body_key
+        return False
+
     def body(self, block_key: str) -> list[PlannedStep]:
         """The row templates of one body of the map or loop with the key template `block_key`."""
         return [step for step in self.steps.values() if step.body_key == block_key]

@@ -92,6 +92,7 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         is_pivot=step.is_pivot,
         workflow_output=_output_of(claim, plan, step),
         checked_with=_checked_with(claim),
+        is_again=plan.is_in_later_turn(claim.key),
     )
     if claim.skips:
         return _as_decided(base, claim)

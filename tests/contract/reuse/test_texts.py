@@ -116,6 +116,19 @@ def test_a_fork_pays_anew_and_its_result_is_the_known_one(kernel: Kernel, vendor
     assert taken["workflow"] == str(anew)
 
 
+def test_each_turn_of_a_loop_asks_anew_and_only_the_first_takes_a_known_result(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    until_content = {"loop": "ask", "until": "`false`", "max": 3, "do": caption()}
+    for made in (3, 5):
+        workflow = ended(kernel, until_content)
+        assert kernel.workflow(workflow)["error"]["code"] == "loop_exhausted"
+        assert vendors.count("captions") == made
+    assert [each["type"] for each in kernel.events(workflow)].count("StepReused") == 1
+    (taken,) = reuses(kernel, ended(kernel, caption()))
+    assert (taken["workflow"], taken["from"]) == (str(workflow), "ask[2].write")
+
+
 def test_a_step_that_was_started_anew_by_new_keys_pays_anew(
     kernel: Kernel, vendors: Vendors
 ) -> None:

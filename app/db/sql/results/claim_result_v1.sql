@@ -7,12 +7,13 @@
 --   p_making: how long a step may keep others waiting for its result, in seconds. Whoever has waited
 --     twice as long makes its own.
 --   p_not: the workflow whose result cannot be used, because its file is gone; else null.
+--   p_is_again: the step runs in a later turn of its loop, so it makes its own.
 --   p_waits: the error that says that the step waits, and p_code its code.
 --
 -- Only a result is reused whose step has succeeded, by the platform's answer and not by a person's
--- word, in a workflow that is not undone. A step makes its own if it was started anew by new keys, or
--- if its workflow, or one above it, is a fork: the new result is the one that is reused from then on.
--- A step that has made a call by its present keys goes on with that call.
+-- word, in a workflow that is not undone. A step makes its own in a later turn of a loop, if it was
+-- started anew by new keys, or if its workflow, or one above it, is a fork: the new result is the one
+-- that is reused from then on. A step that has made a call by its present keys goes on with that call.
 --
 -- verdicts:
 --   fenced: nothing was recorded.
@@ -23,7 +24,8 @@
 --   recorded: the step waits for another that makes the result; it is pending again.
 CREATE OR REPLACE FUNCTION claim_result_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_hash bytea, p_age double precision,
-  p_making double precision, p_not uuid, p_waits jsonb, p_code text)
+  p_making double precision, p_not uuid, p_waits jsonb, p_code text,
+  p_is_again boolean DEFAULT false)
 RETURNS TABLE (verdict text, output jsonb, from_workflow uuid, from_key text, saved bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -52,7 +54,7 @@ BEGIN
     RETURN QUERY SELECT 'alone', NULL::jsonb, NULL::uuid, NULL, NULL::bigint;
     RETURN;
   END IF;
-  is_anew := s.generation > 0 OR EXISTS (
+  is_anew := p_is_again OR s.generation > 0 OR EXISTS (
     WITH RECURSIVE above AS (
       SELECT parent_id, forked_from FROM workflows WHERE id = p_workflow
       UNION ALL
