@@ -2,7 +2,8 @@
 
 kombu asks for each message with a BRPOP of its own. Around each, a turn of the worker's event loop
 asks all channels, registers their sockets and polls them: most of what a short message costs a
-worker. BLMPOP (Redis 7, Valkey 7.2) fetches as many messages as the worker may hold.
+worker. BLMPOP (Redis 7, Valkey 7.2) fetches as many messages as the worker may hold. A worker that
+holds more messages than it runs waits until it has room for several.
 
 The messages are in the worker's memory then, as those that kombu has fetched ahead: if it is
 killed, the reconciler publishes their steps again.
@@ -25,13 +26,35 @@ _kombu: Any = redis
 class Channel(_kombu.Channel):  # type: ignore[misc] # the base class has no types
     """A channel whose consumer fetches up to MOST_MESSAGES at a time, from one queue."""
 
+    slots = 0
+    """How many messages its worker runs at once; 0 if that is not known."""
+
+    def wants_turn(self) -> bool:
+        """Whether a turn of the event loop would fetch messages, or read those that were fetched.
+
+        Threads may ask; messages are acknowledged in any thread.
+        """
+        is_reading = self._in_poll and not self.connection.cycle._paused_brpop
+        return not is_reading and self._room() >= self._least_room()
+
+    def _room(self) -> int:
+        room = self.qos.can_consume_max_estimate()
+        return MOST_MESSAGES if room is None else int(room)
+
+    def _least_room(self) -> int:
+        # Half of what is held ahead still waits when the rest is fetched, so no slot is empty.
+        ahead = self.qos.prefetch_count - self.slots if self.slots else 0
+        return max(1, min(ahead // 2, MOST_MESSAGES))
+
     def _brpop_start(self, timeout: float | None = None) -> None:
+        room = self._room()
+        if room < self._least_room():
+            return
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
         keys = [self._q_for_pri(queue, each) for each in self.priority_steps for queue in queues]
-        allowed = self.qos.can_consume_max_estimate()
-        count = MOST_MESSAGES if allowed is None else max(1, min(allowed, MOST_MESSAGES))
+        count = min(room, MOST_MESSAGES)
         wait = (self.brpop_timeout if timeout is None else timeout) or 0
         connection = self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()

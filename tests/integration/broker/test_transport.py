@@ -22,9 +22,9 @@ class Reader:
     def __init__(self, connection: Connection, held: int) -> None:
         """It may hold `held` messages."""
         self._connection, self.got, self._messages = connection, list[Any](), list[Any]()
-        channel: Any = connection.channel()
+        self.channel: Any = connection.channel()
         queues = [Queue(name, Exchange(name), name) for name in QUEUES]
-        self._consumer = Consumer(channel, queues, callbacks=[self._take], prefetch_count=held)
+        self._consumer = Consumer(self.channel, queues, callbacks=[self._take], prefetch_count=held)
         self._producer = Producer(connection.channel())
         self._consumer.consume()
 
@@ -48,8 +48,7 @@ class Reader:
 
     def waiting(self, queue: str) -> int:
         """How many messages a queue holds."""
-        return int(Queue(queue, Exchange(queue), queue)(self._connection.channel())
-                   .queue_declare(passive=True).message_count)  # fmt: skip
+        return int(self.channel._size(queue))
 
     def _take(self, body: Any, message: Any) -> None:
         self.got.append(body)
@@ -84,6 +83,24 @@ def test_a_reader_fetches_no_more_than_it_may_hold(connection: Connection) -> No
     assert reader.turn() == named(5)[3:]
     reader.end(3)
     assert reader.turn() == named(8)[5:]
+
+
+def test_a_worker_fetches_several_at_once_and_before_a_slot_is_empty(
+    connection: Connection,
+) -> None:
+    reader = Reader(connection, held=10)
+    reader.channel.slots = 4
+    reader.publish(named(20), "first")
+    assert reader.turn() == named(10)
+    for ended, wants_turn in ((2, False), (1, True)):
+        assert reader.turn() == []
+        reader.end(ended)
+        assert reader.channel.wants_turn() is wants_turn
+    assert reader.turn() == named(20)[10:13]
+    reader.end(10)
+    assert reader.turn() == named(20)[13:]
+    assert reader.turn() == []
+    assert not reader.channel.wants_turn(), "messages that come are read"
 
 
 def test_the_higher_priority_comes_first_and_each_queue_has_its_turn(
