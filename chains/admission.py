@@ -36,6 +36,9 @@ MANY = 200
 
 _LOOK_SECONDS = 0.25
 """How often a process looks at a queue that is not backed up."""
+_BUSY_SECONDS = 0.01
+"""How often it looks at one that is for the messages that its workers take: a queue that is backed
+up has messages for some tenths of a second."""
 _LONG_SECONDS = 0.01
 """How long a queue may be too long before a process that publishes to it looks."""
 _TRUST_SECONDS = 1.0
@@ -58,6 +61,7 @@ class _Queue:
     """
 
     looks_at: float = 0.0
+    looked_at: float = -math.inf
     long_since: float = math.inf
     level: int = 0
     asked_at: float = -math.inf
@@ -98,7 +102,9 @@ def forget() -> None:
 
 def top_up_soon(queue: str) -> None:
     """Let a thread of this process call `top_up`. A worker calls this for each message."""
-    _feeder.want(queue, max(0.0, _queues[queue].looks_at - time.monotonic()))
+    known = _queues[queue]
+    at = max(known.looks_at, known.looked_at + _BUSY_SECONDS)
+    _feeder.want(queue, max(0.0, at - time.monotonic()))
 
 
 def notice(queue: str, length: int) -> None:
@@ -148,7 +154,8 @@ _feeder = Feeder(top_up, "admission")
 def _try_to_look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
     try:
         _look(queue, known, has_lined_up=has_lined_up)
-        known.looks_at = 0.0 if known.level else time.monotonic() + _LOOK_SECONDS
+        known.looked_at = time.monotonic()
+        known.looks_at = 0.0 if known.level else known.looked_at + _LOOK_SECONDS
     except (*db.AWAY, Unavailable, RedisError, OSError) as err:
         known.looks_at = time.monotonic() + _UNABLE_SECONDS
         log.warning("admission.unable", queue=queue, error=str(err).strip()[:200])
