@@ -48,8 +48,15 @@ class Lanes:
         if not user or (user not in self.of and len(self.of) >= MOST_LANES):
             return wait
         made, told = self.of.get(user, (0.0, 0.0))
-        behind = told + spacing * (self.waiting(user, now) + 1)
-        at = min(max(behind, now + wait), now + wait + MOST_AHEAD_MS)
+        at = now + wait
+        if told > now:
+            at = max(told + spacing * (self.waiting(user, now) + 1), at)
+        elif told + GRACE_MS <= now:
+            # The user begins to wait, behind one call of each user that is still to come: else all
+            # who begin together come together, most of them in vain, and are told times much later.
+            # Not behind the first: the two would come in turn with it for ever, and always late.
+            at += spacing * max(0, sum(other > now for _, other in self.of.values()) - 1)
+        at = min(at, now + wait + MOST_AHEAD_MS)
         self.of[user] = made, max(told, at)
         return at - now
 

@@ -89,8 +89,17 @@ local function lane_tell(lanes, user, spacing, wait)
   local waiting, all = others(lanes, user)
   if user == '' or (not lanes[user] and all >= MOST_LANES) then return wait end
   local lane = lanes[user] or {0, 0}
-  local behind = lane[2] + spacing * (waiting + 1)
-  local at = math.min(math.max(behind, now + wait), now + wait + MOST_AHEAD)
+  local at = now + wait
+  if lane[2] > now then
+    at = math.max(lane[2] + spacing * (waiting + 1), at)
+  elseif lane[2] + GRACE <= now then
+    local coming = 0
+    for _, times in pairs(lanes) do
+      if times[2] > now then coming = coming + 1 end
+    end
+    at = at + spacing * math.max(0, coming - 1)
+  end
+  at = math.min(at, now + wait + MOST_AHEAD)
   lanes[user] = {lane[1], math.max(lane[2], at)}
   return at - now
 end

@@ -1,6 +1,7 @@
 """The places in flight of a limit in Valkey are handed out in turns by user."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -83,6 +84,15 @@ def test_many_users_share_few_places_and_all_of_them(jobs: Valkey) -> None:
     made = jobs.run(steps + [(1000, f"user {n}") for n in range(9)] * 20, 500, 60_000)
     assert min(made.values()) >= 10, made
     assert sum(made.values()) >= 0.75 * 240, made
+
+
+@pytest.mark.parametrize("limit", [{"in_flight": 5}, {"requests": 5.0}])
+def test_users_that_come_at_once_with_a_call_each_are_told_times_one_after_another(
+    jobs: Valkey, limit: dict[str, Any]
+) -> None:
+    jobs.limit = Limit("jobs", **limit)
+    made = jobs.run([(0, f"user {n}") for n in range(100)], 1000, 24_000)
+    assert sum(made.values()) >= 90, made
 
 
 def test_a_place_for_which_nobody_comes_is_free_for_all_a_second_later(jobs: Valkey) -> None:
