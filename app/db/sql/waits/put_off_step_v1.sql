@@ -1,6 +1,7 @@
 -- Makes a running step pending again before its action has run, because too little of its budget or
 -- of its user's share of the workers' time is left. p_error says so, and p_code is its code. The
--- step's time-out is moved back by the pause. An event is logged only if the reason has changed. The
+-- step's time-out is moved back by the pause. An event is logged only if the reason has changed, or if
+-- the lease of the attempt before has expired: the events may then say that the step is unknown. The
 -- caller holds the workflow row FOR NO KEY UPDATE and has checked the fence (the id of the claim).
 --
 --   p_seconds: the pause. Null: the pause grows with the time for which this has lasted, from a
@@ -29,9 +30,9 @@ BEGIN
          wake_at = playalter_now() + pause, publish_after = at, expires_at = expires_at + pause,
          started_at = CASE WHEN tries > 0 OR external_id IS NOT NULL THEN started_at END
    WHERE workflow_id = p_workflow AND key = p_key
-  RETURNING old.error_code AS previous, new.tries, new.generation,
+  RETURNING old.error_code AS previous, old.crashes, new.tries, new.generation,
             coalesce(new.cost, 0) AS cost INTO s;
-  IF s.previous IS DISTINCT FROM p_code THEN
+  IF s.previous IS DISTINCT FROM p_code OR s.crashes > 0 THEN
     PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
       'code', p_code, 'tries', s.tries, 'generation', s.generation, 'cost', s.cost));
   END IF;
