@@ -71,7 +71,7 @@ class _Queue:
     def has_enough(self, length: int, *, has_lined_up: bool) -> bool:
         """Whether nothing is published to a queue of so many messages now.
 
-        A process that has only lined up a step leaves it to the workers, who look at each message.
+        A process that has only lined up a step leaves it to the workers, who look all the time.
         """
         if has_lined_up:
             return length > 0

@@ -114,7 +114,7 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]], told: Told | N
 def queue_length(queue: str) -> int:
     """The number of messages in a queue, summed over all priorities. Raise RedisError.
 
-    It is called for each message of a queue that is backed up.
+    It is called often for a queue that is backed up.
     """
     commands = b"".join(command("LLEN", queue + suffix) for suffix in PRIORITIES)
     return sum(_direct().ask(commands, len(PRIORITIES)))

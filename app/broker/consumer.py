@@ -135,8 +135,6 @@ class Ahead:
     def look(self, consumer: Any) -> None:
         """Take a sample of the slots, and follow the pace of the messages."""
         _slots_used.sample()
-        if consumer.task_consumer is not None:
-            consumer.task_consumer.channel.slots = consumer.pool.num_processes
         is_slow = self._pace.look(_slots_used.seconds, _ended(), len(state.active_requests))
         # Celery itself lowers the number after a loss of the broker, and raises it with each
         # message that ends, until it is the full number again. 0 means that it has no bound.
@@ -172,6 +170,7 @@ def _work(consumer: Any) -> presence.Work:
 def _tell(consumer: Any) -> None:
     # There is no task_consumer for a moment while the worker connects to its broker again.
     if consumer.task_consumer is not None:
+        consumer.task_consumer.channel.slots = consumer.pool.num_processes
         queues = [each.name for each in consumer.task_consumer.queues]
         presence.tell(consumer.hostname, queues, _work(consumer))
 

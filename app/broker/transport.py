@@ -9,6 +9,7 @@ The messages are in the worker's memory then, as those that kombu has fetched ah
 killed, the reconciler publishes their steps again.
 """
 
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -46,6 +47,14 @@ class Channel(_kombu.Channel):  # type: ignore[misc] # the base class has no typ
         ahead = self.qos.prefetch_count - self.slots if self.slots else 0
         return max(1, min(ahead // 2, MOST_MESSAGES))
 
+    def _most_at_once(self) -> int:
+        """What fills the slots; or what is fetched ahead at a time, which is less for few slots, so
+        that other workers with free slots get what comes after it."""
+        if not self.slots or not self.qos.prefetch_count:
+            return MOST_MESSAGES
+        free: int = self.slots - (self.qos.prefetch_count - self._room())
+        return min(MOST_MESSAGES, max(self._least_room(), free))
+
     def _brpop_start(self, timeout: float | None = None) -> None:
         room = self._room()
         if room < self._least_room():
@@ -54,7 +63,7 @@ class Channel(_kombu.Channel):  # type: ignore[misc] # the base class has no typ
         if not queues:
             return
         keys = [self._q_for_pri(queue, each) for each in self.priority_steps for queue in queues]
-        count = min(room, MOST_MESSAGES)
+        count = min(room, self._most_at_once())
         wait = (self.brpop_timeout if timeout is None else timeout) or 0
         connection = self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
@@ -62,6 +71,10 @@ class Channel(_kombu.Channel):  # type: ignore[misc] # the base class has no typ
 
     def _brpop_read(self, **options: Any) -> bool:
         connection = self.client.connection
+        if not self._in_poll:
+            # Nothing was asked for: the server has closed the connection. The next turn opens one.
+            connection.disconnect()
+            raise Empty
         try:
             try:
                 reply = self.client.parse_response(connection, "BLMPOP", **options)
@@ -74,12 +87,24 @@ class Channel(_kombu.Channel):  # type: ignore[misc] # the base class has no typ
             key, items = reply
             queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
             self._queue_cycle.rotate(queue)
-            for item in items:
-                self.connection._deliver(loads(bytes_to_str(item)), queue)
+            self._deliver_all(items, queue)
             return True
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
+
+    def _deliver_all(self, items: list[bytes], queue: str) -> None:
+        rest = iter(items)
+        try:
+            for item in rest:
+                self.connection._deliver(loads(bytes_to_str(item)), queue)
+        except BaseException:
+            # The channel will be closed, and gives back what it holds.
+            for item in rest:
+                with suppress(ValueError):
+                    message = self.Message(loads(bytes_to_str(item)), channel=self)
+                    self.qos.append(message, message.delivery_tag)
+            raise
 
 
 class Transport(_kombu.Transport):  # type: ignore[misc] # the base class has no types

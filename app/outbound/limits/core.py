@@ -362,7 +362,7 @@ class Retries:
 def take(buckets: list[tuple[Bucket, Limit]], retries: Retries, ask: Ask, now: float) -> Answer:
     """Let a call take its place in all buckets, or in none if it would have to wait too long."""
     longest, place, is_full = retries.wait(ask, now), -1, False
-    lanes, spacing = retries.lanes, 1000.0 / RETRIES_PER_SECOND
+    lanes, spacing, is_guess = retries.lanes, 1000.0 / RETRIES_PER_SECOND, False
     for number, (bucket, limit) in enumerate(buckets):
         bucket.free_dead(limit, ask, now)
         wait, turns = bucket.wait(limit, ask, now), bucket.lanes
@@ -371,11 +371,12 @@ def take(buckets: list[tuple[Bucket, Limit]], retries: Retries, ask: Ask, now: f
             wait = max(wait, float(FULL_MS))
         if wait > longest:
             longest, place, lanes, spacing = wait, number, turns, bucket.spacing(limit, ask)
-            if turns is bucket.places:
+            is_guess = turns is bucket.places
+            if is_guess:
                 spacing = bucket.place_spacing(limit, ask)
     tops = tuple(bucket.top for bucket, _ in buckets)
     if longest > ask.most_ms:
-        longest = lanes.tell(ask.user, spacing, now, longest)
+        longest = lanes.tell(ask.user, spacing, now, longest, is_guess=is_guess)
     if is_full or longest > ask.most_ms:
         return Answer(False, longest, place, now, tops)
     for bucket, limit in buckets:

@@ -43,18 +43,24 @@ class Lanes:
             made = max(made, now) + spacing * (others + 1)
             self.of[user] = min(made, now + MOST_AHEAD_MS), told
 
-    def tell(self, user: str, spacing: float, now: float, wait: float) -> float:
-        """The milliseconds after which a call asks again, which alone would wait for `wait`."""
+    def tell(
+        self, user: str, spacing: float, now: float, wait: float, *, is_guess: bool = False
+    ) -> float:
+        """The milliseconds after which a call asks again, which alone would wait for `wait`.
+
+        `is_guess`: it is not known that there is room then.
+        """
         if not user or (user not in self.of and len(self.of) >= MOST_LANES):
             return wait
         made, told = self.of.get(user, (0.0, 0.0))
         at = now + wait
         if told > now:
             at = max(told + spacing * (self.waiting(user, now) + 1), at)
-        elif told + GRACE_MS <= now:
+        elif is_guess or told + GRACE_MS <= now:
             # The user begins to wait, behind one call of each user that is still to come: else all
             # who begin together come together, most of them in vain, and are told times much later.
-            # Not behind the first: the two would come in turn with it for ever, and always late.
+            # (For a guess, so does a user that has come in vain, or it would soon come again.) Not
+            # behind the first: the two would come in turn with it for ever, and always late.
             at += spacing * max(0, sum(other > now for _, other in self.of.values()) - 1)
         at = min(at, now + wait + MOST_AHEAD_MS)
         self.of[user] = made, max(told, at)

@@ -85,14 +85,14 @@ local function lane_make(lanes, user, spacing)
     lanes[user] = {math.min(made, now + MOST_AHEAD), lane[2]}
   end
 end
-local function lane_tell(lanes, user, spacing, wait)
+local function lane_tell(lanes, user, spacing, wait, is_guess)
   local waiting, all = others(lanes, user)
   if user == '' or (not lanes[user] and all >= MOST_LANES) then return wait end
   local lane = lanes[user] or {0, 0}
   local at = now + wait
   if lane[2] > now then
     at = math.max(lane[2] + spacing * (waiting + 1), at)
-  elseif lane[2] + GRACE <= now then
+  elseif is_guess or lane[2] + GRACE <= now then
     local coming = 0
     for _, times in pairs(lanes) do
       if times[2] > now then coming = coming + 1 end
@@ -240,7 +240,7 @@ local function take()
   end
   retries.at = now
   local longest, place, full, buckets, last = 0, -1, false, {}, {}
-  local lanes, spacing = retries.lanes, 1000 / PER_SECOND
+  local lanes, spacing, is_guess = retries.lanes, 1000 / PER_SECOND, false
   local short = ask.is_retry and retries.level < AMPLE
   if short then
     longest = math.max(0, 1 - retries.level) * 1000 / PER_SECOND
@@ -259,11 +259,12 @@ local function take()
     end
     if wait > longest then
       longest, place, lanes, spacing = wait, i - 1, turns, spacing_of(b, limit, ask)
-      if turns == b.places then spacing = place_spacing_of(b, limit, ask) end
+      is_guess = turns == b.places
+      if is_guess then spacing = place_spacing_of(b, limit, ask) end
     end
   end
   if longest > ask.most_ms then
-    longest = lane_tell(lanes, ask.user, spacing, longest)
+    longest = lane_tell(lanes, ask.user, spacing, longest, is_guess)
   end
   local taken = not full and longest <= ask.most_ms
   if taken then

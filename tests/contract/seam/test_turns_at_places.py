@@ -22,9 +22,11 @@ class Valkey:
     def __init__(self, url: str) -> None:
         self.now, self.platform, self.limit = NOW, str(uuid4()), Limit("jobs")
         self.shared = Shared(url, lambda: self.now)
+        self.asked = 0
 
     def take(self, user: str, most_ms: float = 0.0) -> tuple[Ask, Answer]:
         """A call of a user that asks for a place."""
+        self.asked += 1
         ask = Ask(str(uuid4()), most_ms=most_ms, hold_ms=600_000.0, user=user)
         return ask, self.shared.take(self.platform, [self.limit], ask)[0]
 
@@ -93,6 +95,13 @@ def test_users_that_come_at_once_with_a_call_each_are_told_times_one_after_anoth
     jobs.limit = Limit("jobs", **limit)
     made = jobs.run([(0, f"user {n}") for n in range(100)], 1000, 24_000)
     assert sum(made.values()) >= 90, made
+
+
+def test_users_that_wait_for_long_calls_do_not_ask_all_the_time(jobs: Valkey) -> None:
+    jobs.limit = Limit("jobs", in_flight=5)
+    made = jobs.run([(0, f"user {n}") for n in range(60)], 20_000, 80_000)
+    assert sum(made.values()) >= 20, made
+    assert jobs.asked <= 80 * 20
 
 
 def test_a_place_for_which_nobody_comes_is_free_for_all_a_second_later(jobs: Valkey) -> None:

@@ -91,16 +91,31 @@ def test_a_worker_fetches_several_at_once_and_before_a_slot_is_empty(
     reader = Reader(connection, held=10)
     reader.channel.slots = 4
     reader.publish(named(20), "first")
-    assert reader.turn() == named(10)
+    assert [reader.turn() for _ in range(3)] == [named(10)[:4], named(10)[4:7], named(10)[7:]]
     for ended, wants_turn in ((2, False), (1, True)):
         assert reader.turn() == []
         reader.end(ended)
         assert reader.channel.wants_turn() is wants_turn
     assert reader.turn() == named(20)[10:13]
     reader.end(10)
-    assert reader.turn() == named(20)[13:]
-    assert reader.turn() == []
+    assert reader.channel.wants_turn()
+    assert [reader.turn() for _ in range(3)] == [named(20)[13:17], named(20)[17:], []]
     assert not reader.channel.wants_turn(), "messages that come are read"
+
+
+def test_a_message_that_cannot_be_read_takes_none_with_it(connection: Connection) -> None:
+    with celery_app().connection_for_read() as other:
+        reader = Reader(other, held=10)
+        reader.publish(named(2), "first")
+        with reader.channel.conn_or_acquire() as client:
+            client.lpush(reader.channel._q_for_pri("first", NORMAL), b"no message")
+        reader.publish(named(4)[2:], "first", HIGH)
+        reader.publish(named(6)[4:], "first")
+        assert reader.turn() == named(4)[2:]
+        with pytest.raises(ValueError, match="Expecting value"):
+            reader.turn()
+    again = Reader(connection, held=10)
+    assert sorted(again.turn() + again.turn()) == named(6)
 
 
 def test_the_higher_priority_comes_first_and_each_queue_has_its_turn(
