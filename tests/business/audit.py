@@ -45,11 +45,16 @@ class Audit:
         self.place.compare(datetime.fromtimestamp(self.place.now(), UTC).date())
         return uneven(self.place, *self.shop.taken())
 
+    def risks(self) -> list[str]:
+        """Where what the ledger shows at risk differs from what open disputes have taken."""
+        return _differing("at risk", self.place.balances().get("stripe:disputed", {}),
+                          self.shop.at_risk())  # fmt: skip
+
 
 def uneven(place: Place, captured: Sums, refunded: Sums) -> list[str]:
     """Where the ledger differs from Stripe's balance transactions, and from what Stripe's API says
     was captured and refunded, by currency in upper case. All must be compared before."""
-    ours, found = place.balances(), []
+    ours, found = place.balances(), list[str]()
     books = place.control("GET", "/stripe/books")["currencies"]
     kept = _added(ours, "stripe:fees", "dispute_fees")
     pairs = {
@@ -61,11 +66,16 @@ def uneven(place: Place, captured: Sums, refunded: Sums) -> list[str]:
         "still held": (ours.get("stripe:authorized", {}), {}),
     }
     for what, (here, there) in pairs.items():
-        for code in sorted({*here, *there}):
-            if here.get(code, 0) != there.get(code, 0):
-                sides = f"ours {here.get(code, 0)}, Stripe's {there.get(code, 0)}"
-                found.append(f"{what} in {code}: {sides}")
+        found += _differing(what, here, there)
     return found
+
+
+def _differing(what: str, here: Sums, there: Sums) -> list[str]:
+    return [
+        f"{what} in {code}: ours {here.get(code, 0)}, Stripe's {there.get(code, 0)}"
+        for code in sorted({*here, *there})
+        if here.get(code, 0) != there.get(code, 0)
+    ]
 
 
 def told(difference: Json) -> str:

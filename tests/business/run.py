@@ -72,6 +72,7 @@ def run(place: Place, plan: Plan) -> Report:
     deliveries = place.control("GET", "/webhooks")["deliveries"]
     report.webhooks = dict(Counter(each["state"] for each in deliveries))
     _plant(place, client, report)
+    report.uneven += audit.risks()
     report.seconds["in all"] = round(time.monotonic() - began, 1)
     return report
 

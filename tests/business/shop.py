@@ -58,6 +58,15 @@ class Shop:
                 self.stripe.v1.disputes.update(dispute.id, given)
                 self.done["answer"] = self.done.get("answer", 0) + 1
 
+    def at_risk(self) -> dict[str, int]:
+        """What Stripe has taken for disputes that are not decided, by currency in upper case."""
+        found: dict[str, int] = {}
+        for dispute in self.stripe.v1.disputes.list({"limit": _PAGE}).auto_paging_iter():
+            if dispute.status in ("needs_response", "under_review"):
+                code = dispute.currency.upper()
+                found[code] = found.get(code, 0) + dispute.amount
+        return found
+
     def taken(self) -> tuple[dict[str, int], dict[str, int]]:
         """What Stripe's API says was captured and refunded, by currency in upper case."""
         captured: dict[str, int] = {}
