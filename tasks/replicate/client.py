@@ -25,7 +25,7 @@ from app.outbound.fetching import fetch, origin
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
-from tasks.replicate import limits
+from tasks.replicate import answers, limits
 from tasks.replicate.models import Model, model_of
 from tasks.replicate.settings import ReplicateSettings
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = structlog.get_logger()
 
-# https://replicate.com/docs/topics/predictions/lifecycle
-_ENDED = frozenset(("succeeded", "failed", "canceled", "aborted"))
 SETTING = "REPLICATE_API_TOKEN"
 MAX_OUTPUT_BYTES = 40 * 1024 * 1024
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -46,8 +44,6 @@ _SLOW_SECONDS = {"files.create": 30.0, "predictions.create": 10.0}
 """After how long a call counts as slow: one sends a file, one may start a model."""
 _MODELS = Cache("replicate.model", seconds=300, own_seconds=300)
 """What `ReplicateApi.model` has read. A new version of a model is used within ten minutes."""
-_MOST_PREDICT_SECONDS = 7 * 86_400.0
-"""A prediction that says that it ran for longer has not measured it."""
 _MAX_PAGES = 20
 _MOST_PREDICTION_PAGES = 80
 """More than an account may create, 600 in a minute, within the time in which one is looked for."""
@@ -76,7 +72,7 @@ class ReplicateApi:
         """Upload a file, which Replicate keeps for a day: {id, url}; its url is unique."""
         return self._call(
             "files.create",
-            lambda: _file(
+            lambda: answers.file(
                 self._sdk.files.create(
                     io.BytesIO(data),
                     filename=filename,
@@ -97,9 +93,12 @@ class ReplicateApi:
         found: list[Json] = []
         try:
             for each in self._listed(
-                "files", "/v1/files", since, lambda each: _carries(each, metadata) and _file(each)
+                "files",
+                "/v1/files",
+                since,
+                lambda each: answers.carries(each, metadata) and answers.file(each),
             ):
-                found += [_file(each)] if _carries(each, metadata) else []
+                found += [answers.file(each)] if answers.carries(each, metadata) else []
         except Retryable as err:
             if err.code != "list_too_long":
                 raise
@@ -114,7 +113,9 @@ class ReplicateApi:
         """Start a prediction: {id, status}."""
         return self._call(
             "predictions.create",
-            lambda: _state(self._sdk._request("POST", "/v1/predictions", json=request).json()),
+            lambda: answers.state(
+                self._sdk._request("POST", "/v1/predictions", json=request).json()
+            ),
             repeatable=False,
         )
 
@@ -125,7 +126,7 @@ class ReplicateApi:
         `aborted`. Raises Permanent `not_found` if there is no such prediction.
         """
         path = f"/v1/predictions/{quote(prediction, safe='')}"
-        return self._json("predictions.get", path, _prediction)
+        return self._json("predictions.get", path, answers.prediction)
 
     def predictions(
         self,
@@ -141,11 +142,11 @@ class ReplicateApi:
         query = urlencode({k: at.isoformat().replace("+00:00", "Z") for k, at in bounds.items()})
 
         def check(each: Json) -> object:
-            return is_wanted(each) and _state(each)
+            return is_wanted(each) and answers.state(each)
 
         path = f"/v1/predictions?{query}"
         found = self._listed("predictions", path, since, check, most_pages=_MOST_PREDICTION_PAGES)
-        return (each for each in found if _time(each["created_at"]) <= until)
+        return (each for each in found if answers.time(each["created_at"]) <= until)
 
     def cancel_prediction(self, prediction: str) -> bool:
         """Cancel a prediction; return False if there is no such prediction.
@@ -239,7 +240,9 @@ class ReplicateApi:
 
         def read(page: Json) -> tuple[list[Json], str]:
             results: list[Json] = page["results"]
-            recent = list(takewhile(lambda each: _time(each["created_at"]) >= since, results))
+            recent = list(
+                takewhile(lambda each: answers.time(each["created_at"]) >= since, results)
+            )
             for each in recent:
                 check(http.bounded(each))
             following = page.get("next") if len(recent) == len(results) else None
@@ -364,45 +367,3 @@ def _refused(reply: http.HttpReply) -> Outcome:
         code="not_found" if reply.status == 404 else None,
         is_exhausted=reply.status == 402,
     )
-
-
-def _file(seen: Json) -> Json:
-    return {"id": http.text_at(seen, "id"), "url": http.text_at(seen, "urls", "get")}
-
-
-def _carries(seen: Json, metadata: Json) -> bool:
-    theirs = seen.get("metadata")
-    return isinstance(theirs, dict) and all(theirs.get(name) == v for name, v in metadata.items())
-
-
-def _state(seen: Json) -> Json:
-    return {"id": http.text_at(seen, "id"), "status": http.text_at(seen, "status")}
-
-
-def _prediction(seen: Json) -> Json:
-    state = _state(seen)
-    is_ended = state["status"] in _ENDED or bool(seen.get("completed_at"))
-    return state | {
-        "is_running": not is_ended,
-        "output": http.bounded(seen.get("output")),
-        "error": http.bounded(seen.get("error")),
-        "predict_seconds": _predict_seconds(seen),
-    }
-
-
-def _predict_seconds(seen: Json) -> float:
-    """For how long the model ran. `metrics.total_time` is longer: it includes the wait for a start.
-
-    A prediction that was stopped may have no `predict_time`. It then ran from its start to its end;
-    one that never started has cost nothing.
-    """
-    told = (seen.get("metrics") or {}).get("predict_time")
-    if isinstance(told, int | float) and 0 <= told < _MOST_PREDICT_SECONDS:
-        return float(told)
-    if seen.get("started_at") and seen.get("completed_at"):
-        return max((_time(seen["completed_at"]) - _time(seen["started_at"])).total_seconds(), 0.0)
-    return 0.0
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
