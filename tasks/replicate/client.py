@@ -91,14 +91,12 @@ class ReplicateApi:
         not. A file that is not found is deleted by Replicate after a day.
         """
         found: list[Json] = []
+
+        def pick(each: Json) -> Json | None:
+            return answers.file(each) if answers.carries(each, metadata) else None
+
         try:
-            for each in self._listed(
-                "files",
-                "/v1/files",
-                since,
-                lambda each: answers.carries(each, metadata) and answers.file(each),
-            ):
-                found += [answers.file(each)] if answers.carries(each, metadata) else []
+            found.extend(self._listed("files", "/v1/files", since, pick))
         except Retryable as err:
             if err.code != "list_too_long":
                 raise
@@ -141,11 +139,13 @@ class ReplicateApi:
         bounds = {"created_after": since, "created_before": until}
         query = urlencode({k: at.isoformat().replace("+00:00", "Z") for k, at in bounds.items()})
 
-        def check(each: Json) -> object:
-            return is_wanted(each) and answers.state(each)
+        def pick(each: Json) -> Json:
+            if is_wanted(each):
+                answers.state(each)  # raises for what cannot be used
+            return each
 
         path = f"/v1/predictions?{query}"
-        found = self._listed("predictions", path, since, check, most_pages=_MOST_PREDICTION_PAGES)
+        found = self._listed("predictions", path, since, pick, most_pages=_MOST_PREDICTION_PAGES)
         return (each for each in found if answers.time(each["created_at"]) <= until)
 
     def cancel_prediction(self, prediction: str) -> bool:
@@ -233,20 +233,23 @@ class ReplicateApi:
         what: str,
         path: str,
         since: datetime,
-        check: Callable[[Json], object],
+        pick: Callable[[Json], Json | None],
         most_pages: int = _MAX_PAGES,
     ) -> Iterator[Json]:
-        """What was created since `since`, newest first. `check` raises for what cannot be used."""
+        """What `pick` makes of what was created since `since`, newest first, without None.
+
+        `pick` raises for what cannot be used.
+        """
 
         def read(page: Json) -> tuple[list[Json], str]:
             results: list[Json] = page["results"]
             recent = list(
                 takewhile(lambda each: answers.time(each["created_at"]) >= since, results)
             )
-            for each in recent:
-                check(http.bounded(each))
+            picked = [pick(http.bounded(each)) for each in recent]
             following = page.get("next") if len(recent) == len(results) else None
-            return recent, self._address(following) if following else ""
+            found = [each for each in picked if each is not None]
+            return found, self._address(following) if following else ""
 
         cursor = path
         for _ in range(most_pages):
