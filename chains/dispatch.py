@@ -116,8 +116,12 @@ def queue_length(queue: str) -> int:
 
     It is called often for a queue that is backed up.
     """
-    commands = b"".join(command("LLEN", queue + suffix) for suffix in PRIORITIES)
-    return sum(_direct().ask(commands, len(PRIORITIES)))
+    return sum(_direct().ask(_length_of(queue), len(PRIORITIES)))
+
+
+@lru_cache(maxsize=256)
+def _length_of(queue: str) -> bytes:
+    return b"".join(command("LLEN", queue + suffix) for suffix in PRIORITIES)
 
 
 def _direct() -> Direct:

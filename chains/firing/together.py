@@ -231,4 +231,4 @@ def _publish(passes: Sequence[Pass], rows: Sequence[Json]) -> None:
             admission.publish(workflow_id, plan.heads)
     dispatch_starts(now, admission.notice)
     for queue in sorted(backed_up):
-        admission.top_up(queue, has_lined_up=True)
+        admission.look_after_lining_up(queue)
