@@ -9,10 +9,12 @@ import psycopg2.extras
 from sqlalchemy import make_url
 
 from app import settings
+from app.db import parsed
 from app.db.discretion import DiscreetCursor
 
 _register_uuid: Any = psycopg2.extras.register_uuid  # psycopg2's stubs leave it untyped
 _register_uuid()
+parsed.count_from_now_on()
 
 CONNECT_SECONDS = 5
 STATEMENT_MILLISECONDS = 30_000

@@ -53,9 +53,20 @@ class Meter:
     """
 
     def __init__(self, left: int = _MOST, work: int = MAX_WORK, at_once: int | None = None) -> None:
+        self._most, self._most_work = left, work
         self.left = left
         self.work_left = work
         self._stops_at = 0 if at_once is None else max(work - at_once, 0)
+
+    @property
+    def built(self) -> int:
+        """The size of what was built until now."""
+        return self._most - self.left
+
+    @property
+    def worked(self) -> int:
+        """The work that was done until now."""
+        return self._most_work - self.work_left
 
     def spend(self, units: int) -> None:
         """Subtract the size of what a function is about to build; raise TooMuch if that is more

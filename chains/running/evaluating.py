@@ -16,8 +16,9 @@ from app.aside.child import Child, Failed, TookTooLong
 from app.errors import Unavailable
 from app.platform import Json
 from chains.language import expressions
-from chains.language.evaluation import Heavy, Meter
+from chains.language.evaluation import MAX_WORK, Heavy, Meter
 from chains.language.expressions import ExpressionInvalid
+from chains.running import effort
 
 AT_ONCE_WORK = 20_000
 """Units of work that are done at once, about 20 ms (see chains.language.evaluation)."""
@@ -92,23 +93,30 @@ _EVALUATIONS: dict[str, Callable[[Any, Mapping[str, Any], Meter], Any]] = {
 def _evaluated(job: str, given: Any, scope: Json) -> Any:
     aside = _ASIDE.get()
     if aside is None:
-        return _EVALUATIONS[job](given, scope, Meter())
+        return _evaluated_here(job, given, scope, Meter())
     try:
-        return _EVALUATIONS[job](given, scope, Meter(at_once=aside.at_once))
+        return _evaluated_here(job, given, scope, Meter(at_once=aside.at_once))
     except Heavy:
         aside.tell()
     try:
         return _evaluated_aside(job, given, scope)
     except Unavailable:
-        return _EVALUATIONS[job](given, scope, Meter())
+        return _evaluated_here(job, given, scope, Meter())
+
+
+def _evaluated_here(job: str, given: Any, scope: Json, meter: Meter) -> Any:
+    try:
+        return _EVALUATIONS[job](given, scope, meter)
+    finally:
+        effort.count(meter)
 
 
 def _evaluated_aside(job: str, given: Any, scope: Json) -> Any:
     """Raises ExpressionInvalid as the evaluation does, and Unavailable if no child can do it."""
+    data = json.dumps([given, scope]).encode()
+    effort.count_aside(len(data), MAX_WORK)
     try:
-        reason, made = _child.run(
-            job, {}, json.dumps([given, scope]).encode(), cpu_seconds=_CPU_SECONDS
-        )
+        reason, made = _child.run(job, {}, data, cpu_seconds=_CPU_SECONDS)
     except (TookTooLong, Failed) as err:
         raise ExpressionInvalid(
             "this takes too much work or memory; read fewer values or nest fewer projections"

@@ -28,6 +28,7 @@ from app.keys import template_of
 from app.platform import Json
 from app.protocol.claims import Claim, Fenced
 from app.protocol.shares import CALLED, WAITS_FOR_SHARE, await_share
+from chains.running import effort
 from chains.running.evaluating import heavy_aside
 from chains.running.reading import records
 from chains.running.shares import HEAVY_SECONDS, Kind, Shares
@@ -144,12 +145,16 @@ def _put_off(claim: Claim, seconds: float) -> None:
 
 @contextmanager
 def _booked(shares: Shares, kind: Kind, *, is_more: bool) -> Iterator[None]:
-    """Book the processor's time of the block, of its child process too, also if it raises."""
-    began = thread_time()
+    """Book the processor's time of the block, of its child process too, also if it raises.
+
+    It is not more than what was read and evaluated can have taken.
+    """
+    began, most_before = thread_time(), effort.most_seconds()
     try:
         yield
     finally:
-        seconds = thread_time() - began
+        most = effort.STEP_SECONDS + effort.most_seconds() - most_before
+        seconds = min(thread_time() - began, most)
         shares.use(
             kind, seconds if seconds >= HEAVY_SECONDS else 0.0, time.monotonic(), is_more=is_more
         )

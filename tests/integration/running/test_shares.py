@@ -186,3 +186,29 @@ def test_what_counts(kernel: Kernel, node: dict[str, Any], rest: dict[str, Any])
     claim, action = kernel.claim(workflow, step["key"]), actions()[step["action"]]
     execute(claim, action, fairly(prepare, shares, Turns()), time.monotonic())
     assert shares.is_asked(kind, time.monotonic())
+
+
+def test_a_machine_that_stood_still_makes_no_step_heavy(kernel: Kernel) -> None:
+    """The clock of a thread's CPU time goes on while its processor has been taken away."""
+    name = kernel.register(noop("a", v={"$": "input.v"}))
+    workflow = kernel.start(name, {"v": 1})
+
+    def standing(claim: Claim) -> Prepared:
+        end = time.thread_time() + 0.5
+        while time.thread_time() < end:
+            pass
+        return prepare(claim)
+
+    shares = Shares(0.1)
+    fairly(standing, shares, Turns())(kernel.claim(workflow, "a"))
+    assert not shares.is_asked((kernel.user_id, name, 1, "a"), time.monotonic())
+    assert not shares.is_asked((kernel.user_id, name, 1, "b"), time.monotonic())
+
+
+def test_large_values_count_though_little_is_evaluated(kernel: Kernel) -> None:
+    steps = [noop("a", v={"$": "input.v"}), noop("b", n={"$": "length(steps.a.output.v)"})]
+    name = kernel.register({"sequence": steps})
+    workflow = kernel.start(name, {"v": [{"n": n, "text": "t" * 40} for n in range(15_000)]})
+    shares = Shares(0.1)
+    fairly(prepare, shares, Turns())(kernel.claim(workflow, "a"))
+    assert shares.is_asked((kernel.user_id, name, 1, "a"), time.monotonic())
