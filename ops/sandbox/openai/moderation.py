@@ -1,10 +1,20 @@
-"""The moderation of the imitated OpenAI: a list of words decides what is flagged."""
+"""The moderations of the imitated OpenAI: a list of words decides what is flagged."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Sequence
 from typing import Any
+
+from werkzeug.wrappers import Response
+
+from ops.sandbox.box import token62
+from ops.sandbox.openai import wire
+from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.prompts import plain
+from ops.sandbox.wire import Call, Route, reply
 
 # A category is flagged if the text contains one of its words.
 CATEGORIES: dict[str, str] = {
@@ -23,6 +33,36 @@ CATEGORIES: dict[str, str] = {
     "violence/graphic": r"dismember\w*|blood-soaked corpses?",
 }
 _TESTS = {name: re.compile(rf"\b({words})\b", re.IGNORECASE) for name, words in CATEGORIES.items()}
+
+
+class Moderations:
+    """The endpoint for moderations, which are free of charge."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> Sequence[Route]:
+        """Return the endpoint."""
+        return [("POST", "/v1/moderations", "moderations.create", self._create)]
+
+    def _create(self, call: Call) -> Response:
+        body = self._desk.given(call)
+        given = body.get("input")
+        if given is None or given == []:
+            raise wire.missing("input")
+        model = body.get("model", "omni-moderation-latest")
+        self._desk.admit(call, model, is_billed=False)
+        inputs = [given] if isinstance(given, str) or _is_parts(given) else given
+        results = [judged(plain([each] if isinstance(each, dict) else each)) for each in inputs]
+        moderation_id = f"modr-{token62(24).lower()}"
+        flagged = any(result["flagged"] for result in results)
+        details = {"flagged": flagged, "prompt": json.dumps(given)[:2000]}
+        self._desk.note(call, "moderations", moderation_id, details)
+        return reply({"id": moderation_id, "model": model, "results": results})
+
+
+def _is_parts(given: Any) -> bool:
+    return isinstance(given, list) and bool(given) and isinstance(given[0], dict)
 
 
 def judged(text: str) -> dict[str, Any]:

@@ -6,8 +6,11 @@ Invariant: the same seed and prompt give the same caption; another brief gives a
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import Any
+
+from ops.sandbox.box import Box
 
 _STOP = {
     "a",
@@ -92,6 +95,18 @@ def caption(seed: int, prompt: str) -> str:
     closer = _CLOSERS[draw[1] % len(_CLOSERS)].format(word=word.lower())
     tags = " ".join(f"#{each.capitalize()}" for each in dict.fromkeys(words[:3]))
     return f"{opener} {closer} {tags}".strip()
+
+
+def written(box: Box, prompt: str, form: dict[str, Any]) -> str:
+    """Return what a model writes: a caption, in the form that is asked for.
+
+    The form is `json_schema`, with the schema in it or under its name, `json_object`, or a text.
+    """
+    text = box.settings.text("openai.written") or caption(box.seed, prompt)
+    if form.get("type") == "json_schema":
+        schema = (form.get("json_schema") or form).get("schema") or {}
+        return json.dumps(filled(schema, text))
+    return json.dumps({"caption": text}) if form.get("type") == "json_object" else text
 
 
 def _brief(prompt: str) -> str:

@@ -1,0 +1,82 @@
+"""What all families of operations of the imitated OpenAI stand on: the box, quotas and admission."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ops.sandbox.box import Box
+from ops.sandbox.openai import wire
+from ops.sandbox.openai.quotas import Quotas
+from ops.sandbox.store import Json
+from ops.sandbox.wire import Call
+
+_WRITER = re.compile(r"(gpt-|chatgpt-|o\d)[\w.-]*$")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
+_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
+
+
+class Desk:
+    """What the endpoints of all families share."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.store, self.settings = box.store, box.settings
+        self.quotas = Quotas(box.settings)
+
+    def given(self, call: Call) -> Json:
+        """Return the JSON object in the body of a request."""
+        return wire.json_body(call.request)
+
+    def admit(self, call: Call, model: str, tokens: int = 0, is_billed: bool = True) -> None:
+        """Let a request to a model in, which takes so many tokens of its quota.
+
+        Raise OpenAI's errors for an account that must pay first, for an overloaded model, and for
+        a quota that is used up. A free call is let in without credit.
+        """
+        billing = self.settings.text("openai.billing")
+        if is_billed and billing != "paid":
+            raise wire.known(billing)
+        if model in self.settings.text("openai.overloaded_models").split():
+            raise wire.known("server_is_overloaded")
+        call.notes["quota"] = self.quotas.take(model, tokens)
+
+    def tier(self, given: Json) -> str:
+        """Return the level of service that a body gets: `auto` means the project's own.
+
+        Raise OpenAI's 429 if that is `flex` and there is no room for it.
+        """
+        asked = given.get("service_tier") or "auto"
+        if asked not in _TIERS:
+            raise wire.invalid_value("service_tier", asked, _TIERS)
+        names = {"auto": self.settings.text("openai.service_tier"), "fast": "priority"}
+        served = names.get(asked, asked)
+        if served == "flex" and self.settings.flag("openai.flex_is_full"):
+            raise wire.known("resource_unavailable")
+        return str(served)
+
+    def note(self, call: Call, effect: str, object_id: str, details: Json) -> None:
+        """Write an effect into the journal; call this in the transaction of the effect."""
+        key = call.request.headers.get("Idempotency-Key")
+        self.store.journal("openai", call.operation, effect, object_id, key, details)
+
+
+def writer(given: Json) -> str:
+    """Return the model of a body, which must be one that writes texts."""
+    model: Any = given.get("model")
+    if not model:
+        raise wire.error(400, "you must provide a model parameter")
+    if not isinstance(model, str) or not _WRITER.match(model):
+        message = f"The model `{model}` does not exist or you do not have access to it."
+        raise wire.error(404, message, None, "model_not_found")
+    return model
+
+
+def dated(model: str) -> str:
+    """Return the name of the version of a model, as answers have it."""
+    return model if _DATE.search(model) else f"{model}-2025-08-07"
+
+
+def tokens_of(text: str) -> int:
+    """Return about how many tokens a text has, at least one."""
+    return max(1, len(text) // 4)
