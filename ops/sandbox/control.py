@@ -35,7 +35,8 @@ EFFECTS = (
     "subscriptions.canceled", "subscriptions.raised", "subscriptions.lowered",
     "subscriptions.paused", "subscriptions.resumed", "subscriptions.ending",
     "subscriptions.going_on",
-    "declines", "customers", "captions", "moderations", "predictions",
+    "declines", "customers", "captions", "moderations", "responses_cancelled",
+    "responses_deleted", "predictions",
     "predictions_succeeded", "predictions_failed", "predictions_canceled", "files",
     "files_deleted", "deployments", "deployments_ready", "deployments_failed", "removals",
     "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
@@ -121,6 +122,7 @@ class Control(Vendor):
 
     def _apply(self) -> None:
         self.box.timers.hold("prediction.finish", self.box.settings.flag("replicate.hold"))
+        self.box.timers.hold("response.finish", self.box.settings.flag("openai.hold"))
 
     def _release(self, call: Call) -> Response:
         count = _body(call).get("count")

@@ -30,6 +30,7 @@ class Credentials:
     STRIPE_API_KEY: str
     STRIPE_WEBHOOK_SECRET: str
     OPENAI_API_KEY: str
+    OPENAI_WEBHOOK_SECRET: str
     REPLICATE_API_TOKEN: str
     REPLICATE_WEBHOOK_SECRET: str
     VERCEL_TOKEN: str
@@ -51,6 +52,7 @@ class Credentials:
             STRIPE_API_KEY="sk_test_51" + _hex(seed, "stripe", 60),
             STRIPE_WEBHOOK_SECRET="whsec_" + _hex(seed, "stripe webhook", 32),
             OPENAI_API_KEY="sk-proj-" + _hex(seed, "openai", 48),
+            OPENAI_WEBHOOK_SECRET=_whsec(seed, "openai webhook"),
             REPLICATE_API_TOKEN="r8_" + _hex(seed, "replicate", 37),
             REPLICATE_WEBHOOK_SECRET=_whsec(seed, "replicate webhook"),
             VERCEL_TOKEN=_hex(seed, "vercel", 24),

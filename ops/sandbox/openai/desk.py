@@ -1,19 +1,21 @@
-"""What all families of operations of the imitated OpenAI stand on: the box, quotas and admission."""
+"""What all families of the imitated OpenAI stand on: parameters, quotas and admission."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from ops.sandbox.box import Box
 from ops.sandbox.openai import wire
+from ops.sandbox.openai.parameters import CALLS, check, from_text
 from ops.sandbox.openai.quotas import Quotas
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call
 
 _WRITER = re.compile(r"(gpt-|chatgpt-|o\d)[\w.-]*$")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
-_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 
 
 class Desk:
@@ -25,8 +27,27 @@ class Desk:
         self.quotas = Quotas(box.settings)
 
     def given(self, call: Call) -> Json:
-        """Return the JSON object in the body of a request."""
-        return wire.json_body(call.request)
+        """Return the JSON object in the body of a request; raise OpenAI's error if its call has no
+        such parameters."""
+        body = wire.json_body(call.request)
+        check(body, CALLS.get(call.operation, {}))
+        return body
+
+    def asked(self, call: Call) -> Json:
+        """Return the parameters in the query of a request, in the same way."""
+        return self._read(call, call.request.args.items(multi=True))
+
+    def form(self, call: Call) -> Json:
+        """Return the fields and the files of a form, in the same way."""
+        request = call.request
+        pairs = chain(request.form.items(multi=True), request.files.items(multi=True))
+        return self._read(call, pairs)
+
+    def _read(self, call: Call, pairs: Iterable[tuple[str, Any]]) -> Json:
+        schema = CALLS.get(call.operation, {})
+        given = from_text(pairs, schema)
+        check(given, schema)
+        return given
 
     def admit(self, call: Call, model: str, tokens: int = 0, is_billed: bool = True) -> None:
         """Let a request to a model in, which takes so many tokens of its quota.
@@ -47,8 +68,6 @@ class Desk:
         Raise OpenAI's 429 if that is `flex` and there is no room for it.
         """
         asked = given.get("service_tier") or "auto"
-        if asked not in _TIERS:
-            raise wire.invalid_value("service_tier", asked, _TIERS)
         names = {"auto": self.settings.text("openai.service_tier"), "fast": "priority"}
         served = names.get(asked, asked)
         if served == "flex" and self.settings.flag("openai.flex_is_full"):
@@ -63,10 +82,10 @@ class Desk:
 
 def writer(given: Json) -> str:
     """Return the model of a body, which must be one that writes texts."""
-    model: Any = given.get("model")
+    model: str | None = given.get("model")
     if not model:
-        raise wire.error(400, "you must provide a model parameter")
-    if not isinstance(model, str) or not _WRITER.match(model):
+        raise wire.missing("model")
+    if not _WRITER.match(model):
         message = f"The model `{model}` does not exist or you do not have access to it."
         raise wire.error(404, message, None, "model_not_found")
     return model

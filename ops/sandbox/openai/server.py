@@ -14,12 +14,12 @@ from werkzeug.wrappers import Request, Response
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
 from ops.sandbox.openai import wire
-from ops.sandbox.openai.chat import Chat
+from ops.sandbox.openai.chat.operations import Chat
 from ops.sandbox.openai.desk import Desk
 from ops.sandbox.openai.models import Models
 from ops.sandbox.openai.moderation import Moderations
 from ops.sandbox.openai.quotas import rate_limited
-from ops.sandbox.openai.responses import Responses
+from ops.sandbox.openai.responses.all import Responses
 from ops.sandbox.wire import Call, Route, Vendor, bearer
 
 

@@ -6,11 +6,7 @@ Invariant: the same seed and prompt give the same caption; another brief gives a
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from typing import Any
-
-from ops.sandbox.box import Box
 
 _STOP = {
     "a",
@@ -97,18 +93,6 @@ def caption(seed: int, prompt: str) -> str:
     return f"{opener} {closer} {tags}".strip()
 
 
-def written(box: Box, prompt: str, form: dict[str, Any]) -> str:
-    """Return what a model writes: a caption, in the form that is asked for.
-
-    The form is `json_schema`, with the schema in it or under its name, `json_object`, or a text.
-    """
-    text = box.settings.text("openai.written") or caption(box.seed, prompt)
-    if form.get("type") == "json_schema":
-        schema = (form.get("json_schema") or form).get("schema") or {}
-        return json.dumps(filled(schema, text))
-    return json.dumps({"caption": text}) if form.get("type") == "json_object" else text
-
-
 def _brief(prompt: str) -> str:
     """Return the part of the prompt after `brief:` or in quotes, else the whole prompt."""
     marked = re.search(r"\bbrief\b[^:\n]{0,30}:\s*(.+)", prompt, re.IGNORECASE | re.DOTALL)
@@ -130,19 +114,3 @@ def _subject(brief: str) -> str:
 def _words(brief: str) -> list[str]:
     found = re.findall(r"[^\W\d_]{4,}", brief)
     return [word for word in dict.fromkeys(found) if word.lower() not in _STOP]
-
-
-def filled(schema: dict[str, Any], text: str) -> Any:
-    """Return a minimal value that fits a JSON schema, with `text` for its strings."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) else kind
-    if kind == "object" or "properties" in schema:
-        return {name: filled(each, text) for name, each in schema.get("properties", {}).items()}
-    if kind == "array":
-        tags = re.findall(r"#\w+", text) or [text]
-        items = schema.get("items", {})
-        return tags if items.get("type") == "string" else [filled(items, text)]
-    plain: dict[Any, Any] = {"integer": 1, "number": 1.0, "boolean": True, "null": None}
-    return plain.get(kind, text)

@@ -50,8 +50,7 @@ KNOWN: dict[str, tuple[int, str, str]] = {
     "context_length_exceeded": (
         400,
         "invalid_request_error",
-        "Your input exceeds the context window of this model. Please adjust your input and try "
-        "again.",
+        "Your input exceeds the context window of this model. Please adjust your input.",
     ),
     "invalid_prompt": (
         400,
@@ -113,9 +112,7 @@ def unsupported_value(param: str, value: Any, supported: Sequence[Any] = ()) -> 
     return error(400, message, param, "unsupported_value")
 
 
-def bounded(
-    given: Json, param: str, least: float | None = None, most: float | None = None
-) -> None:
+def bounded(given: Json, param: str, least: float | None = None, most: float | None = None) -> None:
     """Raise OpenAI's error if the number of a parameter is out of its bounds."""
     value = given.get(param)
     if value is None:

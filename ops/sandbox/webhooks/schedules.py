@@ -31,6 +31,9 @@ _OTHERS = {
     "agora": (0.0, 10.0, 30.0),
     # The library that sends them (replicate/cog#748): twelve times over 320 s.
     "replicate": (0.0, *(0.2 * 2**number for number in range(10)), 120.0),
+    # With exponential back-off for up to 72 hours; no pauses are stated.
+    # https://developers.openai.com/api/docs/guides/webhooks
+    "openai": _doubled(5.0, 12 * _HOUR, 72 * _HOUR),
     # With growing pauses for a day; neither number nor pauses are stated.
     "vercel": _doubled(_MINUTE, 24 * _HOUR, 24 * _HOUR),
     # A node with "Retry On Fail" that tries as long as n8n allows: 5 tries, 5 s apart (n8n-core,

@@ -15,7 +15,7 @@ BRIEF = "Brief: masked ball at the harbour museum"
 
 def caption(client: openai.OpenAI, prompt: str = BRIEF) -> str:
     answer = client.chat.completions.create(
-        model="gpt-5-mini", messages=[{"role": "user", "content": prompt}]
+        model="gpt-5.4-mini", messages=[{"role": "user", "content": prompt}]
     )
     assert answer.usage is not None
     assert answer.usage.total_tokens > 0
@@ -33,18 +33,18 @@ def test_caption_is_made_of_the_brief_and_is_the_same_every_time(
 
 
 def test_response_has_output_text_and_can_be_structured(openai_client: openai.OpenAI) -> None:
-    answer = openai_client.responses.create(model="gpt-5-mini", input=BRIEF)
+    answer = openai_client.responses.create(model="gpt-5.4-mini", input=BRIEF)
     assert "harbour museum" in answer.output_text
     assert answer.usage is not None
     schema = {"type": "object", "properties": {"caption": {"type": "string"}}}
     text: Any = {"format": {"type": "json_schema", "name": "c", "schema": schema}}
-    answer = openai_client.responses.create(model="gpt-5-mini", input=BRIEF, text=text)
+    answer = openai_client.responses.create(model="gpt-5.4-mini", input=BRIEF, text=text)
     assert "harbour museum" in json.loads(answer.output_text)["caption"]
 
 
 def test_streamed_caption_is_the_whole_caption(openai_client: openai.OpenAI) -> None:
     stream = openai_client.chat.completions.create(
-        model="gpt-5-mini", messages=[{"role": "user", "content": BRIEF}], stream=True
+        model="gpt-5.4-mini", messages=[{"role": "user", "content": BRIEF}], stream=True
     )
     text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert text == caption(openai_client)
