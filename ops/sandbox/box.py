@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import string
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,6 +18,8 @@ from ops.sandbox.store import Store
 from ops.sandbox.timers import Timers
 from ops.sandbox.webhooks.outbox import Outbox
 
+CLOCK = "sandbox_stripe_clock"
+"""The kind of the object that says how far the sandbox's time is ahead."""
 _BASE62 = string.ascii_letters + string.digits
 _BASE36 = string.ascii_lowercase + string.digits
 
@@ -37,6 +40,15 @@ class Box:
     seed: int
     key: str
     urls: dict[str, str] = field(default_factory=dict)
+
+    def ahead(self) -> float:
+        """Return by how many seconds the sandbox's time is ahead of the real one."""
+        row = self.store.get(CLOCK, "ahead")
+        return float(row.body["seconds"]) if row else 0.0
+
+    def now(self) -> float:
+        """Return the sandbox's time in Unix seconds."""
+        return time.time() + self.ahead()
 
 
 def token62(length: int) -> str:

@@ -126,13 +126,18 @@ class Store:
         body: Json,
         queue: str | None = None,
         due: float | None = None,
+        created: float | None = None,
     ) -> None:
-        """Insert or replace an object; `queue` and `due` (Unix seconds) set its timer."""
+        """Insert or replace an object; `queue` and `due` (Unix seconds) set its timer.
+
+        `created` (Unix seconds) is kept of the first time only; without it that is the real time.
+        """
+        made = time.time() if created is None else created
         self.execute(
             "INSERT INTO objects (kind, id, created, queue, due, body) VALUES (?,?,?,?,?,?) "
             "ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body, "
             "queue = excluded.queue, due = excluded.due",
-            (kind, object_id, time.time(), queue, due, json.dumps(body)),
+            (kind, object_id, made, queue, due, json.dumps(body)),
         )
 
     def get(self, kind: str, object_id: str) -> Row | None:

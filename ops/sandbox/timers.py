@@ -31,15 +31,39 @@ class Timers:
         self._store = store
         self._work: dict[str, tuple[str, Work, bool]] = {}
         self._held: set[str] = set()
+        self._following: set[str] = set()
         self._crews = {True: Crew("heavy", HEAVY_WORKERS), False: Crew("light", LIGHT_WORKERS)}
         self._busy: set[tuple[str, str]] = set()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
         store.on_commit(self._wake.set)
 
-    def register(self, queue: str, kind: str, work: Work, is_heavy: bool = False) -> None:
-        """Set the handler for objects of `kind` that are due in `queue`."""
+    def register(
+        self,
+        queue: str,
+        kind: str,
+        work: Work,
+        is_heavy: bool = False,
+        follows_clock: bool = False,
+    ) -> None:
+        """Set the handler for objects of `kind` that are due in `queue`.
+
+        A queue that `follows_clock` is due by the sandbox's time, and the others by the real one.
+        """
         self._work[queue] = (kind, work, is_heavy)
+        if follows_clock:
+            self._following.add(queue)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so much of the sandbox's time pass: what follows it is due so much earlier."""
+        marks = ",".join("?" * len(self._following))
+        where = f"queue IN ({marks})"
+        parameters = (seconds, *self._following)
+        self._store.execute(f"UPDATE objects SET due = due - ? WHERE {where}", parameters)
+
+    def following(self) -> list[str]:
+        """Return the queues that follow the sandbox's time."""
+        return sorted(self._following)
 
     def hold(self, queue: str, is_held: bool) -> None:
         """Suspend a queue, or resume it."""

@@ -1,6 +1,7 @@
 """The time at the imitated Stripe, which can be moved ahead, and what Stripe does later by itself.
 
-The webhooks of every vendor that are to be sent again follow it too.
+The webhooks of every vendor that are to be sent again follow it too, and what other vendors do
+later by themselves (`Timers.register`).
 
 Invariant: a task is stored in the transaction that plans it, and it is deleted in the transaction
 that does it. So a task is done once, also after a kill.
@@ -11,10 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ops.sandbox.box import Box
+from ops.sandbox.box import CLOCK, Box
 
 QUEUE = "stripe"
-_TASK, _CLOCK = "sandbox_stripe_task", "sandbox_stripe_clock"
+_TASK = "sandbox_stripe_task"
 _MOST_TASKS = 10_000
 """A bound for one advance, far above what a test plans."""
 
@@ -25,7 +26,7 @@ class Clock:
     """Plans tasks by Stripe's time; each has a name and the id of its object."""
 
     def __init__(self, box: Box) -> None:
-        self._store, self._outbox = box.store, box.outbox
+        self._box, self._store, self._outbox = box, box.store, box.outbox
         self._tasks: dict[str, Task] = {}
         box.timers.register(QUEUE, _TASK, self._run)
 
@@ -35,8 +36,7 @@ class Clock:
 
     def ahead(self) -> float:
         """Return by how many seconds Stripe's time is ahead of the real one."""
-        row = self._store.get(_CLOCK, "ahead")
-        return float(row.body["seconds"]) if row else 0.0
+        return self._box.ahead()
 
     def next_at(self) -> float | None:
         """Return when the next planned task is due, or the next webhook is sent again, in Unix
@@ -96,9 +96,10 @@ class Clock:
             self.advance(0.0)
 
     def _move(self, seconds: float) -> None:
-        self._store.put(_CLOCK, "ahead", {"seconds": self.ahead() + seconds})
+        self._store.put(CLOCK, "ahead", {"seconds": self.ahead() + seconds})
         self._store.execute("UPDATE objects SET due = due - ? WHERE queue = ?", (seconds, QUEUE))
         self._outbox.pass_time(seconds)
+        self._box.timers.pass_time(seconds)
 
     def _next(self, seconds: float) -> tuple[str, float] | None:
         rows = self._store.read(
