@@ -16,7 +16,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box
-from ops.sandbox.replicate.models import FACE_SWAP
+from ops.sandbox.replicate.gallery import FACE_SWAP
 from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.money.clock import QUEUE
@@ -37,7 +37,10 @@ EFFECTS = (
     "subscriptions.going_on",
     "declines", "customers", "captions", "moderations", "responses_cancelled",
     "responses_deleted", "predictions",
-    "predictions_succeeded", "predictions_failed", "predictions_canceled", "files",
+    "predictions_succeeded", "predictions_failed", "predictions_canceled", "predictions_aborted",
+    "trainings", "trainings_succeeded", "trainings_failed", "trainings_canceled",
+    "model_deployments", "model_deployments.updated", "model_deployments.deleted", "models",
+    "models.updated", "models.deleted", "versions.deleted", "files",
     "files_deleted", "deployments", "deployments_ready", "deployments_failed", "removals",
     "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
     "notifications_repeated", "jobs", "jobs_cancelled",
@@ -199,7 +202,7 @@ def underway(box: Box) -> Json:
     """Return how many webhooks are sent soon, and how many objects move on by themselves within a
     minute of real time. What waits for the sandbox's clock, and queues that are held, do not
     count."""
-    left_out = [QUEUE, *box.timers.held()]
+    left_out = [QUEUE, *box.timers.held(), *box.timers.following()]
     marks = ",".join("?" * len(left_out))
     objects = f"queue IS NOT NULL AND due <= ? AND queue NOT IN ({marks})"
     rows = box.store.read(

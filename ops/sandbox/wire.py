@@ -70,13 +70,25 @@ def reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -
     return Response(json.dumps(body), status, headers, content_type="application/json")
 
 
+def strict_json(text: str | bytes) -> Any:
+    """Return a JSON value; raises ValueError, also for NaN, Infinity and what is too deep."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def json_object(request: Request) -> dict[str, Any] | None:
     """Return the JSON object in the body ({} if the body is empty), or None if it is no object."""
     raw = request.get_data()
     if not raw:
         return {}
     try:
-        found = json.loads(raw)
+        found = strict_json(raw)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ops.sandbox.replicate.models import COPY
+from ops.sandbox.replicate.gallery import COPY
 from tests.business.audit import told, uneven
 from tests.business.shop import Shop, client_of
 from tests.business.stack import opened, place_of

@@ -1,26 +1,16 @@
-"""The models that the imitated Replicate runs, with their schemas.
-
-`playalter-sandbox/face-swap` swaps faces on the CPU, and `playalter-sandbox/copy`, which takes the
-same inputs, only copies. `replicate/hello-world` is Replicate's public
-example; it needs hardly any CPU and is for tests of the protocol.
-"""
+"""What a model is, with its schemas, and how its inputs are checked."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import struct
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ops.sandbox.replicate import faceswap
+from ops.sandbox.replicate import described
 from ops.sandbox.store import Json
 
 Read = Callable[[str, str], bytes]
-
-_PNG_HEADER_BYTES = 33
+CREATED = "2026-01-05T09:00:00.000000Z"
 
 
 class PredictionFailed(Exception):
@@ -28,33 +18,85 @@ class PredictionFailed(Exception):
 
 
 @dataclass(frozen=True)
+class File:
+    """A file in a model's output: the output shows its address, or itself as a data URI."""
+
+    name: str
+    data: bytes
+    is_inline: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The inputs of a model or of its training, by name in the order in which they are shown."""
+
+    properties: Json
+    required: tuple[str, ...] = ()
+
+    def shown(self, title: str) -> Json:
+        """Return the schema as a version shows it."""
+        properties = {
+            name: {"title": name.replace("_", " ").title(), "x-order": order} | each
+            for order, (name, each) in enumerate(self.properties.items())
+        }
+        shown = {"type": "object", "title": title, "properties": properties}
+        return shown | {"required": list(self.required)} if self.required else shown
+
+    def faults(self, given: Any) -> list[Json]:
+        """Return Replicate's `invalid_fields` for missing or ill-typed inputs."""
+        return list(described.faults(given, self.shown("Input"), "input"))
+
+
+@dataclass(frozen=True)
 class Model:
-    """A model with one version; `run` returns a file as (name, bytes), or a JSON value."""
+    """A version of a model; `run` returns a JSON value, in which a File may stand for a text.
+
+    An official model has no versions that a caller could name. One that `streams` gives a list of
+    texts, one after the other. `training` has the inputs of `train()`, if it can be trained.
+    `example` is an input and its output.
+    """
 
     owner: str
     name: str
     version: str
     description: str
-    inputs: Json
-    required: tuple[str, ...]
+    inputs: Schema
     output: Json
     run: Callable[[Json, Read], Any]
+    readme: str = ""
+    is_official: bool = False
+    training: Schema | None = None
+    example: tuple[Json, Any] | None = None
+    tags: tuple[str, ...] = field(default=())
+    created_at: str = CREATED
 
     @property
     def full_name(self) -> str:
         """The `owner/name` of the model."""
         return f"{self.owner}/{self.name}"
 
+    @property
+    def streams(self) -> bool:
+        """Whether a prediction's output can be followed while it is made."""
+        return self.output.get("x-cog-array-display") == "concatenate"
+
     def version_object(self) -> Json:
         """Return the version in Replicate's format, with its OpenAPI schema."""
-        title = {"type": "object", "title": "Input", "properties": self.inputs}
         schemas = {
-            "Input": title | {"required": list(self.required)},
+            "Input": self.inputs.shown("Input"),
             "Output": self.output | {"title": "Output"},
         }
+        if self.training is not None:
+            schemas["TrainingInput"] = self.training.shown("TrainingInput")
+            trained = {"weights": {"type": "string", "format": "uri", "title": "Weights"}}
+            schemas["TrainingOutput"] = {
+                "type": "object",
+                "title": "TrainingOutput",
+                "properties": trained,
+            }
         return {
             "id": self.version,
-            "created_at": "2026-01-05T09:00:00.000000Z",
+            "created_at": self.created_at,
             "cog_version": "0.16.8",
             "openapi_schema": {
                 "openapi": "3.0.2",
@@ -75,118 +117,38 @@ class Model:
             "github_url": None,
             "paper_url": None,
             "license_url": None,
-            "is_official": False,
+            "is_official": self.is_official,
             "run_count": 0,
             "cover_image_url": None,
-            "default_example": None,
+            "default_example": self.example_object(),
             "latest_version": self.version_object(),
         }
 
-    def wrong_inputs(self, given: Json) -> list[Json]:
-        """Return Replicate's `invalid_fields` for missing or ill-typed inputs."""
-        missing = [name for name in self.required if name not in given]
-        wrong = [
-            name for name, value in given.items()
-            if name in self.inputs and not isinstance(value, str)
-        ]  # fmt: skip
-        return [
-            {"type": "required", "field": "input", "description": f"{name} is required"}
-            for name in missing
-        ] + [
-            {
-                "type": "invalid_type",
-                "field": f"input.{name}",
-                "description": "Invalid type. Expected: string, given: "
-                f"{type(given[name]).__name__}",
-            }
-            for name in wrong
-        ]
-
-
-def _swap(given: Json, read: Read) -> tuple[str, bytes]:
-    try:
-        made = faceswap.swap(
-            read("source_image", given["source_image"]), read("target_image", given["target_image"])
-        )
-    except (faceswap.NoFace, ValueError) as error:
-        raise PredictionFailed(str(error)) from error
-    return "out.png", _with_inputs(made.png, given)
-
-
-def _copy(given: Json, read: Read) -> tuple[str, bytes]:
-    return "out.jpg", read("target_image", given["target_image"])
-
-
-def _with_inputs(png: bytes, given: Json) -> bytes:
-    """Add the inputs as a tEXt chunk after IHDR, as programs like ComfyUI do in their pictures."""
-    shown = {name: str(value)[:300] for name, value in given.items()}
-    text = b"tEXtprompt\x00" + json.dumps(shown).encode()
-    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
-    return png[:_PNG_HEADER_BYTES] + chunk + png[_PNG_HEADER_BYTES:]
-
-
-def _hello(given: Json, _: Read) -> str:
-    return f"hello {given['text']}"
-
-
-def _uri(order: int, text: str) -> Json:
-    return {"type": "string", "format": "uri", "x-order": order, "description": text}
-
-
-FACE_SWAP = Model(
-    owner="playalter-sandbox",
-    name="face-swap",
-    version=hashlib.sha256(b"playalter-sandbox/face-swap 1").hexdigest(),
-    description="Put the face of one photograph into another",
-    inputs={
-        "source_image": _uri(0, "Photograph of the face to use") | {"title": "Source Image"},
-        "target_image": _uri(1, "Photograph to put the face into") | {"title": "Target Image"},
-    },
-    required=("source_image", "target_image"),
-    output={"type": "string", "format": "uri"},
-    run=_swap,
-)
-COPY = Model(
-    owner="playalter-sandbox",
-    name="copy",
-    version=hashlib.sha256(b"playalter-sandbox/copy 1").hexdigest(),
-    description="Give the target picture back as it is",
-    inputs=FACE_SWAP.inputs,
-    required=FACE_SWAP.required,
-    output=FACE_SWAP.output,
-    run=_copy,
-)
-HELLO_WORLD = Model(
-    owner="replicate",
-    name="hello-world",
-    version="5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa",
-    description="A tiny model that says hello",
-    inputs={
-        "text": {
-            "type": "string",
-            "title": "Text",
-            "x-order": 0,
-            "description": "Text to prefix with 'hello '",
+    def example_object(self) -> Json | None:
+        """Return the prediction that shows what the model does, or None."""
+        if self.example is None:
+            return None
+        given, output = self.example
+        shown = self.version[:26]
+        base = f"https://api.replicate.com/v1/predictions/{shown}"
+        return {
+            "id": shown,
+            "model": self.full_name,
+            "version": "hidden" if self.is_official else self.version,
+            "input": given,
+            "logs": "",
+            "output": output,
+            "data_removed": False,
+            "error": None,
+            "source": "web",
+            "status": "succeeded",
+            "created_at": self.created_at,
+            "started_at": self.created_at,
+            "completed_at": self.created_at,
+            "metrics": {"predict_time": 0.01, "total_time": 0.01},
+            "urls": {
+                "cancel": f"{base}/cancel",
+                "get": base,
+                "web": f"https://replicate.com/p/{shown}",
+            },
         }
-    },
-    required=("text",),
-    output={"type": "string"},
-    run=_hello,
-)
-MODELS = (FACE_SWAP, COPY, HELLO_WORLD)
-
-
-def find_model(owner: str, name: str) -> Model | None:
-    """Return the model, or None."""
-    return next((each for each in MODELS if (each.owner, each.name) == (owner, name)), None)
-
-
-def find_version(version: str) -> Model | None:
-    """Return the model of `id`, `owner/name:id` or `owner/name`, or None."""
-    name, _, version_id = version.rpartition(":")
-    for each in MODELS:
-        if version_id == each.version and name in ("", each.full_name):
-            return each
-        if version == each.full_name:
-            return each
-    return None

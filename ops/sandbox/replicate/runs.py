@@ -1,60 +1,75 @@
-"""Predictions of the imitated Replicate: their timers, webhooks and results, which expire.
+"""Predictions of the imitated Replicate: their timers, deadlines and results, which expire.
 
 Invariant: each change of status is one transaction that first reads the current status. So a
 prediction that is cancelled while its model runs stays cancelled, and its result is discarded.
+A prediction starts and ends in real time. Its deadline, and the time after which its data are
+removed, follow the sandbox's time.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import mimetypes
+import math
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote_to_bytes
-
-import urllib3
 
 from ops.sandbox.box import Box, iso, token36, token62
-from ops.sandbox.replicate.models import Model, PredictionFailed, find_version
+from ops.sandbox.replicate.delivery import TERMINAL, Delivery, hook_notes, public
+from ops.sandbox.replicate.inputs import Inputs
+from ops.sandbox.replicate.models import File, Model, PredictionFailed
+from ops.sandbox.replicate.registry import Registry
 from ops.sandbox.store import Json
 
-TERMINAL = ("succeeded", "failed", "canceled", "aborted")
-DEFAULT_FILTER = ("start", "output", "completed")
-FETCH_SECONDS = 20.0
+_DEADLINE, _QUEUED = "prediction_deadline", "prediction.queued"
+_STREAM_PARTS = 3
+"""In how many parts a stream of texts is made."""
+_OUTPUT_SECONDS = 0.5
+"""Webhooks of the event `output` come at most so often."""
 
 
 class Runs:
     """Creates, runs, cancels and expires predictions."""
 
-    def __init__(self, box: Box) -> None:
-        self.box, self.store = box, box.store
+    def __init__(self, box: Box, registry: Registry) -> None:
+        self.box, self.store, self.registry = box, box.store, registry
         self.settled = threading.Condition()
-        self._http = urllib3.PoolManager(num_pools=16, maxsize=4)
+        self.delivery, self._inputs = Delivery(box), Inputs(box)
         timers = box.timers
         timers.register("prediction.start", "prediction", self._start)
         timers.register("prediction.finish", "prediction", self._finish, is_heavy=True)
         timers.register("prediction.released", "prediction", self._finish, is_heavy=True)
-        timers.register("prediction.expire", "prediction", self._expire)
-        timers.register("file.expire", "file", self.delete_file)
+        timers.register("prediction.expire", "prediction", self._expire, follows_clock=True)
+        timers.register("prediction.deadline", _DEADLINE, self._end_at_deadline, follows_clock=True)
         timers.hold("prediction.finish", box.settings.flag("replicate.hold"))
 
-    def create(self, operation: str, model: Model, body: Json) -> Json:
-        """Store a prediction, which starts after `replicate.start_seconds`, and return it."""
+    def create(
+        self,
+        operation: str,
+        model: Model,
+        body: Json,
+        cancel_after: float | None = None,
+        deployment: str | None = None,
+    ) -> Json:
+        """Store a prediction, which starts after `replicate.start_seconds`, and return it.
+
+        It is ended `cancel_after` seconds after its creation. `deployment` is the owner and the
+        name of the deployment that runs it.
+        """
         fault = self.box.faults.take("replicate", operation, ("fail",), json.dumps(body))
-        prediction_id, now = token36(26), time.time()
+        prediction_id, now = token36(26), self.box.now()
         base = f"{self.box.urls['replicate']}/v1/predictions/{prediction_id}"
         prediction: Json = {
             "id": prediction_id,
             "model": model.full_name,
-            "version": model.version,
+            "version": "hidden" if model.is_official else model.version,
             "input": body["input"],
             "logs": "",
             "output": None,
             "data_removed": False,
             "error": None,
-            "source": "api",
+            "source": self.box.settings.text("replicate.source"),
             "status": "starting",
             "created_at": iso(now),
             "started_at": None,
@@ -66,16 +81,28 @@ class Runs:
                 "web": f"https://replicate.com/p/{prediction_id}",
             },
             "sandbox": {
-                "webhook": body.get("webhook"),
-                "filter": body.get("webhook_events_filter") or list(DEFAULT_FILTER),
+                **hook_notes(body),
                 "fail": (fault.parameters.get("error") or "Sandbox fault") if fault else None,
                 "fail_as": fault.parameters.get("as", "failed") if fault else None,
+                "version": model.version,
+                "deployment": deployment,
                 "created": now,
             },
         }
-        due = now + self.box.settings.number("replicate.start_seconds")
+        if deployment is not None:
+            prediction["deployment"] = deployment.partition("/")[2]
+        if model.streams:
+            stream = token62(43)
+            prediction["urls"]["stream"] = f"{self.box.urls['replicate']}/stream/{stream}"
+            prediction["sandbox"]["stream"] = stream
+        due = time.time() + self.box.settings.number("replicate.start_seconds")
         with self.store.transaction():
-            self.store.put("prediction", prediction_id, prediction, "prediction.start", due)
+            if cancel_after is not None:
+                prediction["deadline"] = iso(now + cancel_after)
+                ends = time.time() + cancel_after
+                self.store.put(_DEADLINE, prediction_id, {}, "prediction.deadline", ends)
+            self.store.put("prediction", prediction_id, prediction, "prediction.start", due, now)
+            self.registry.count_run(model.full_name)
             self._note(operation, "predictions", prediction)
         return public(prediction)
 
@@ -92,15 +119,23 @@ class Runs:
         self._tell()
         return public(prediction)
 
-    def wait(self, prediction_id: str, seconds: float) -> Json:
-        """Wait up to the given seconds for the prediction to end, and return it."""
+    def wait(self, prediction_id: str, seconds: float) -> Json | None:
+        """Wait up to the given seconds for the prediction to end, and return it; None if it was
+        deleted meanwhile."""
+        return self.watch(prediction_id, seconds, lambda seen: seen["status"] in TERMINAL)
+
+    def watch(
+        self, prediction_id: str, seconds: float, is_wanted: Callable[[Json], bool]
+    ) -> Json | None:
+        """Wait up to the given seconds until the prediction is as wanted, and return it."""
         deadline = time.monotonic() + seconds
         with self.settled:
             while True:
                 row = self.store.get("prediction", prediction_id)
-                assert row is not None, "only a reset deletes predictions"
+                if row is None:
+                    return None
                 left = deadline - time.monotonic()
-                if row.body["status"] in TERMINAL or left <= 0:
+                if is_wanted(row.body) or left <= 0:
                     return public(row.body)
                 self.settled.wait(min(left, 1.0))
 
@@ -113,17 +148,71 @@ class Runs:
         )
         return len(rows)
 
+    def admit(self, deployment: str) -> None:
+        """Start the oldest predictions that wait for an instance of a deployment, if any is free;
+        call it in a transaction."""
+        free = self._free_instances(deployment)
+        where = "queue = ? AND json_extract(body, '$.sandbox.deployment') = ?"
+        waiting = self.store.query(
+            "prediction", where, (_QUEUED, deployment), max(0, free), order="ASC"
+        )
+        for row in waiting:
+            self.store.put("prediction", row.id, row.body, "prediction.start", time.time())
+
+    def unfinished(self, deployment: str) -> int:
+        """Return how many predictions of a deployment have not ended."""
+        where = (
+            "json_extract(body, '$.sandbox.deployment') = ?"
+            " AND json_extract(body, '$.status') IN ('starting', 'processing')"
+        )
+        return len(self.store.query("prediction", where, (deployment,)))
+
+    def last_used(self, deployment: str) -> float | None:
+        """Return when the last prediction of a deployment was created or ended, in Unix seconds."""
+        where = "json_extract(body, '$.sandbox.deployment') = ?"
+        rows = self.store.query("prediction", where, (deployment,))
+        times = [row.body["sandbox"].get("ended", row.created) for row in rows]
+        return max(times, default=None)
+
+    def delete_of_version(self, version: str) -> None:
+        """Delete all predictions of a version with their files; call it in a transaction."""
+        where = "json_extract(body, '$.sandbox.version') = ?"
+        for row in self.store.query("prediction", where, (version,)):
+            self.delivery.remove(row.body)
+            self.store.delete("prediction", row.id)
+            self.store.delete(_DEADLINE, row.id)
+
+    def _free_instances(self, deployment: str) -> int:
+        row = self.store.get("deployment", deployment)
+        if row is None:
+            return 0
+        most = row.body["current_release"]["configuration"]["max_instances"]
+        where = (
+            "queue IN ('prediction.finish', 'prediction.released')"
+            " AND json_extract(body, '$.sandbox.deployment') = ?"
+        )
+        return int(most) - len(self.store.query("prediction", where, (deployment,)))
+
     def _start(self, prediction_id: str) -> None:
         with self.store.transaction():
             row = self.store.get("prediction", prediction_id)
             if row is None or row.body["status"] != "starting":
                 return
-            prediction, now = row.body, time.time()
+            prediction, now = row.body, self.box.now()
+            deployment = prediction["sandbox"]["deployment"]
+            if deployment and self._free_instances(deployment) <= 0:
+                self.store.put("prediction", prediction_id, prediction, _QUEUED)
+                return
             prediction |= {"status": "processing", "started_at": iso(now)}
             prediction["sandbox"]["started"] = now
-            due = now + self.box.settings.number("replicate.duration_seconds")
-            self.store.put("prediction", prediction_id, prediction, "prediction.finish", due)
-            self._webhook("start", prediction)
+            self.store.put(
+                "prediction", prediction_id, prediction, "prediction.finish", self._next()
+            )
+            self.delivery.tell("start", prediction)
+        self._tell()
+
+    def _next(self, parts: int = 1) -> float:
+        return time.time() + self.box.settings.number("replicate.duration_seconds") / parts
 
     def _finish(self, prediction_id: str) -> None:
         row = self.store.get("prediction", prediction_id)
@@ -135,53 +224,77 @@ class Runs:
             if row is None or row.body["status"] != "processing":
                 return
             prediction = row.body
-            if isinstance(output, tuple):
-                name, data = output
-                output = self._shaped(self._deliver(prediction, name, data), name, data)
-            prediction |= {"output": output, "error": error}
-            prediction["logs"] = "Running prediction\n" + (f"{error}\n" if error else "Done\n")
-            prediction["logs"] += "." * int(self.box.settings.number("replicate.log_bytes"))
-            status = "failed" if error else "succeeded"
-            self._settle(prediction, prediction["sandbox"]["fail_as"] or status)
-            self._note("predictions.run", f"predictions_{status}", prediction)
+            if error or not self._stream(prediction, output, row.queue):
+                self._end(prediction, output, error)
         self._tell()
 
-    def _shaped(self, url: str, name: str, data: bytes) -> Any:
-        """The output in one of the shapes that models give (`replicate.output_shape`)."""
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        shapes: Json = {
-            "url": url,
-            "list": [url],
-            "dict": {"image": url, "seed": 7},
-            "data": f"data:{kind};base64,{base64.b64encode(data).decode()}",
-            "empty": [],
-        }
-        return shapes[self.box.settings.text("replicate.output_shape")]
+    def _end(self, prediction: Json, output: Any, error: str | None) -> None:
+        if isinstance(output, File) and not output.is_inline:
+            shape = self.box.settings.text("replicate.output_shape")
+            output = self.delivery.shaped(prediction, output, shape)
+        prediction |= {"output": self.delivery.shown(prediction, output), "error": error}
+        prediction["logs"] = "Running prediction\n" + (f"{error}\n" if error else "Done\n")
+        prediction["logs"] += "." * int(self.box.settings.number("replicate.log_bytes"))
+        status = "failed" if error else "succeeded"
+        self._settle(prediction, prediction["sandbox"]["fail_as"] or status)
+        self._note("predictions.run", f"predictions_{status}", prediction)
+
+    def _stream(self, prediction: Json, texts: Any, queue: str | None) -> bool:
+        """Show the next part of a stream; return False if it is the last, or none streams."""
+        if "stream" not in prediction["sandbox"]:
+            return False
+        have = len(prediction["output"] or [])
+        until = have + math.ceil(len(texts) / _STREAM_PARTS)
+        if until >= len(texts):
+            return False
+        prediction["output"] = texts[:until]
+        now, notes = self.box.now(), prediction["sandbox"]
+        if now - notes.get("told", 0.0) >= _OUTPUT_SECONDS:
+            notes["told"] = now
+            self.delivery.tell("output", prediction)
+        self.store.put("prediction", prediction["id"], prediction, queue, self._next(_STREAM_PARTS))
+        return True
 
     def _run(self, prediction: Json) -> tuple[Any, str | None]:
         if prediction["sandbox"]["fail"]:
             return None, prediction["sandbox"]["fail"]
-        model = find_version(prediction["version"])
-        assert model is not None, "the version was checked when the prediction was created"
+        model = self.registry.version(prediction["sandbox"]["version"])
+        if model is None:
+            return None, "The version was deleted"
         try:
-            return model.run(prediction["input"], self._read), None
+            return model.run(prediction["input"], self._inputs.read), None
         except PredictionFailed as error:
             return None, str(error)
 
     def _settle(self, prediction: Json, status: str) -> None:
-        now, notes = time.time(), prediction["sandbox"]
-        started = notes.get("started", now)
-        metrics = {
-            "predict_time": round(now - started, 6),
-            "total_time": round(now - notes["created"], 6),
-        }
+        now, notes = self.box.now(), prediction["sandbox"]
+        metrics = {"total_time": round(now - notes["created"], 6)}
+        if "started" in notes:
+            metrics["predict_time"] = round(now - notes["started"], 6)
         prediction |= {"status": status, "completed_at": iso(now), "metrics": metrics}
-        expiry = now + self.box.settings.number("replicate.output_expiry_seconds")
-        self.store.put("prediction", prediction["id"], prediction, "prediction.expire", expiry)
+        notes["ended"] = now
+        expiry = time.time() + self.box.settings.number("replicate.output_expiry_seconds")
+        # What was made on the website is kept.
+        queue = "prediction.expire" if prediction["source"] == "api" else None
+        self.store.put("prediction", prediction["id"], prediction, queue, expiry)
+        self.store.delete(_DEADLINE, prediction["id"])
+        if notes["deployment"]:
+            self.admit(notes["deployment"])
         if prediction["output"] is not None:
-            self._webhook("output", prediction)
-        self._webhook("logs", prediction)
-        self._webhook("completed", prediction)
+            self.delivery.tell("output", prediction)
+        self.delivery.tell("logs", prediction)
+        self.delivery.tell("completed", prediction)
+
+    def _end_at_deadline(self, prediction_id: str) -> None:
+        with self.store.transaction():
+            self.store.delete(_DEADLINE, prediction_id)
+            row = self.store.get("prediction", prediction_id)
+            if row is None or row.body["status"] in TERMINAL:
+                return
+            status = "aborted" if row.body["status"] == "starting" else "canceled"
+            self._settle(row.body, status)
+            self._note("predictions.deadline", f"predictions_{status}", row.body)
+        self._tell()
 
     def _tell(self) -> None:
         with self.settled:
@@ -194,79 +307,10 @@ class Runs:
                 return
             prediction = row.body
             prediction |= {"data_removed": True, "output": None, "input": {}, "logs": ""}
-            blob = prediction["sandbox"].pop("blob", None)
+            self.delivery.remove(prediction)
             self.store.put("prediction", prediction_id, prediction)
-            if blob:
-                self.store.delete("delivery", blob)
-                self.store.delete_blob(blob)
-
-    def _deliver(self, prediction: Json, name: str, data: bytes) -> str:
-        blob = token62(43)
-        self.store.write_blob(blob, data)
-        self.store.put("delivery", blob, {"name": name, "prediction": prediction["id"]})
-        prediction["sandbox"]["blob"] = blob
-        return f"{self.box.urls['replicate']}/pbxt/{blob}/{name}"
-
-    def delete_file(self, file_id: str) -> None:
-        """Delete an uploaded file."""
-        with self.store.transaction():
-            self.store.delete("file", file_id)
-            self.store.delete_blob(f"file-{file_id}")
-
-    def _read(self, name: str, address: str) -> bytes:
-        if address.startswith("data:"):
-            return _data_uri(name, address)
-        own = f"{self.box.urls['replicate']}/v1/files/"
-        if address.startswith(own):
-            file_id = address.removeprefix(own).partition("/")[0].partition("?")[0]
-            data = self.store.read_blob(f"file-{file_id}") if file_id else None
-            if data is None:
-                raise PredictionFailed(f"{name}: 404 Client Error: Not Found for url: {address}")
-            return data
-        return self._download(name, address)
-
-    def _download(self, name: str, address: str) -> bytes:
-        if not address.startswith(("http://", "https://")):
-            raise PredictionFailed(f"{name} is not a valid URL: {address[:200]}")
-        try:
-            answer = self._http.request(
-                "GET", address, timeout=FETCH_SECONDS, retries=urllib3.Retry(2, backoff_factor=0.2)
-            )
-        except urllib3.exceptions.HTTPError as error:
-            message = f"{name}: could not download {address}: {type(error).__name__}"
-            raise PredictionFailed(message) from error
-        if answer.status != 200:
-            message = f"{name}: {answer.status} Client Error for url: {address}"
-            raise PredictionFailed(message)
-        return answer.data
-
-    def _webhook(self, event: str, prediction: Json) -> None:
-        notes = prediction["sandbox"]
-        if not notes["webhook"] or event not in notes["filter"]:
-            return
-        body = json.dumps(public(prediction)).encode()
-        self.box.outbox.post(
-            "replicate", event, notes["webhook"], f"msg_{token62(27)}", prediction["id"], body,
-            "standard",
-        )  # fmt: skip
 
     def _note(self, operation: str, effect: str, prediction: Json) -> None:
         shown = {name: str(value)[:300] for name, value in prediction["input"].items()}
         details = {"input": shown, "model": prediction["model"], "error": prediction["error"]}
         self.store.journal("replicate", operation, effect, prediction["id"], None, details)
-
-
-def public(prediction: Json) -> Json:
-    """Return a prediction without the sandbox's internal data."""
-    return {name: value for name, value in prediction.items() if name != "sandbox"}
-
-
-def _data_uri(name: str, address: str) -> bytes:
-    head, comma, data = address.partition(",")
-    try:
-        if not comma:
-            raise ValueError("no comma")
-        raw = unquote_to_bytes(data)
-        return base64.b64decode(raw) if head.endswith(";base64") else raw
-    except ValueError as error:
-        raise PredictionFailed(f"{name} is not a valid data URI") from error
