@@ -93,6 +93,10 @@ def schema_faults(fault: ValidationError, base: str) -> Iterator[Fault]:
 def schema_words(fault: ValidationError) -> str:
     """The text for one error of JSON Schema. It does not contain the wrong value."""
     wanted: Any = fault.validator_value
+    if fault.validator in ("anyOf", "oneOf") and all(map(_only_requires, wanted)):
+        names = ", ".join(" and ".join(each["required"]) for each in wanted)
+        how_many = "exactly" if fault.validator == "oneOf" else "at least"
+        return f"needs {how_many} one of: {names}"
     words = {
         "type": f"must be of type {_either(wanted)}",
         "enum": f"must be one of {_either(wanted)}",
@@ -112,6 +116,10 @@ def schema_words(fault: ValidationError) -> str:
         "oneOf": "does not fit exactly one of the shapes that are allowed here",
     }.get(str(fault.validator))
     return words or fault.message[:300]
+
+
+def _only_requires(schema: Any) -> bool:
+    return isinstance(schema, dict) and set(schema) == {"required"}
 
 
 def _either(wanted: Any) -> str:

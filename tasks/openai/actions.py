@@ -1,10 +1,13 @@
 """Check a brief and write a caption for it. A call that is repeated costs at most a few tokens."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import ConfigDict, Field, model_validator
 
 from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionOutput, Effect, Json, Reuse, action
+from app.prompts import Prompt
 from app.tariffs import current
 from app.tariffs.book import Cost
 from app.tariffs.rows import ANY_TIER
@@ -90,10 +93,26 @@ moderate.reuse = Reuse(
 
 
 class CaptionInput(Reusable):
-    """The brief that the caption is for, and optionally the caption's style."""
+    """The brief that the caption is for, and optionally the caption's style; or a prompt, whose
+    messages are sent instead of ours."""
 
-    brief: str = Field(min_length=1, max_length=_MAX_BRIEF)
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["brief"]}, {"required": ["prompt"]}],
+            "dependentRequired": {"style": ["brief"]},
+        }
+    )
+    brief: str | None = Field(default=None, min_length=1, max_length=_MAX_BRIEF)
     style: str | None = Field(default=None, min_length=1, max_length=200)
+    prompt: Prompt | None = None
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if (self.brief is None) == (self.prompt is None):
+            raise ValueError("a caption needs either a `brief` or a `prompt`")
+        if self.style is not None and self.brief is None:
+            raise ValueError("`style` belongs to a `brief`; a `prompt` says it itself")
+        return self
 
 
 @action(
@@ -141,8 +160,7 @@ caption.reuse = Reuse(
     account=_account,
     request=lambda _, given: {
         "model": OpenAISettings.current().caption_model,
-        "system": _SYSTEM,
-        "user": _user(given),
+        **_said(given),
         "max_tokens": list(_MAX_TOKENS),
     },
     # Who wants another caption for the same brief says so (`cache: false`).
@@ -155,7 +173,7 @@ caption.reuse = Reuse(
 @caption.costs_at_most
 def caption_ceiling(given: CaptionInput) -> int:
     """The cost of all calls that may be made, if each writes as much as it may."""
-    settings, read = OpenAISettings.current(), _most_tokens(given)
+    settings, read = OpenAISettings.current(), _most_tokens(_messages(_said(given)))
     model, tier = settings.caption_model, settings.service_tier
     return sum(_most(model, read, written, tier) for written in _MAX_TOKENS)
 
@@ -164,23 +182,30 @@ def caption_ceiling(given: CaptionInput) -> int:
 def lost_cost(request: Json) -> int:
     """What OpenAI may bill for a call whose answer is lost: as many tokens as it may write. That is
     mostly too much; it stops a workflow early rather than late."""
-    read = _tokens_of(request["system"], request["user"])
+    read = _most_tokens(_messages(request))
     return _most(request["model"], read, request["max_tokens"], request.get("tier") or "auto")
 
 
-def _most_tokens(given: CaptionInput) -> int:
-    return _tokens_of(_SYSTEM, _user(given))
-
-
-def _tokens_of(system: str, user: str) -> int:
+def _most_tokens(messages: list[Json]) -> int:
     """More than the tokens of the messages: a token is at least one byte, and the model adds a few
     tokens to each message."""
-    return len(f"{system}{user}".encode("utf-8", "surrogatepass")) + 100
+    return sum(len(each["content"].encode("utf-8", "surrogatepass")) + 50 for each in messages)
 
 
-def _user(given: CaptionInput) -> str:
+def _said(given: CaptionInput) -> Json:
+    """What the request says to the model."""
+    if given.prompt is not None:
+        return {"messages": [each.model_dump() for each in given.prompt.messages]}
     style = f"Style: {given.style}\n" if given.style else ""
-    return f"{style}Brief: {given.brief}"
+    return {"system": _SYSTEM, "user": f"{style}Brief: {given.brief}"}
+
+
+def _messages(request: Json) -> list[Json]:
+    """The messages of a request, each {role, content}."""
+    if "messages" in request:
+        made: list[Json] = request["messages"]
+        return made
+    return [{"role": role, "content": request[role]} for role in ("system", "user")]
 
 
 def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
@@ -197,8 +222,7 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
         request = {
             "model": OpenAISettings.current().caption_model,
             "tier": OpenAISettings.current().service_tier,
-            "system": _SYSTEM,
-            "user": _user(given),
+            **_said(given),
             "max_tokens": max_tokens,
         }
         made = call.once(_COMPLETE, request, lambda r, key: _complete(openai, r, key))
@@ -256,8 +280,7 @@ _SERVED_AS = {"fast": "priority"}
 def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:
     return openai.complete(
         request["model"],
-        request["system"],
-        request["user"],
+        _messages(request),
         request["max_tokens"],
         key,
         tier=request.get("tier") or "auto",

@@ -50,9 +50,11 @@ class OpenAIApi:
         )
 
     def complete(
-        self, model: str, system: str, user: str, max_tokens: int, key: str, *, tier: Tier
+        self, model: str, messages: list[Any], max_tokens: int, key: str, *, tier: Tier
     ) -> Json:
         """Let the model write an answer of at most `max_tokens`, at this level of service.
+
+        Each of the `messages` is {role, content}.
 
         Returns {text, refusal, finish_reason, model, tier, input_tokens, cached_tokens,
         cache_write_tokens, output_tokens}. `tier` is the one that was used, or the one that was
@@ -63,10 +65,7 @@ class OpenAIApi:
             lambda: _completion(
                 self._sdk.chat.completions.create(
                     model=model,
-                    messages=[
-                        {"role": "system", "content": system},
-                        {"role": "user", "content": user},
-                    ],
+                    messages=messages,
                     max_completion_tokens=max_tokens,
                     service_tier=tier,
                     extra_headers={"Idempotency-Key": key},
@@ -74,7 +73,7 @@ class OpenAIApi:
                 model,
                 tier,
             ),
-            limits.demand(model, system + user, max_tokens),
+            limits.demand(model, "".join(each["content"] for each in messages), max_tokens),
             read_seconds=writing_seconds(tier),
             is_billed=True,
         )
