@@ -42,7 +42,7 @@ def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Dif
     both = [key for key in after if key in before]
     changed = [Changed(key, _differing(before[key], after[key])) for key in both]
     return Difference(
-        text="\n".join(_lines(_canonical(old), _canonical(new), labels)),
+        text="\n".join(unified_lines(_canonical(old), _canonical(new), labels)),
         added=[key for key in after if key not in before],
         removed=[key for key in before if key not in after],
         changed=[each for each in changed if each.fields],
@@ -50,8 +50,8 @@ def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Dif
     )
 
 
-def _lines(before: list[str], after: list[str], labels: tuple[str, str]) -> Iterator[str]:
-    """The lines of a unified diff.
+def unified_lines(before: list[str], after: list[str], labels: tuple[str, str]) -> Iterator[str]:
+    """The lines of a unified diff of two texts; `labels` are their names. None if they are equal.
 
     The diff of a long text is a single hunk, from the first line that differs to the last.
     """

@@ -6,9 +6,10 @@ changes of the same name run one after the other.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
@@ -17,9 +18,12 @@ from app.engine.releases import fingerprint
 from app.errors import Conflict, InvalidInput, NotFound
 from chains.actions import actions
 from chains.catalogue import retaining
+from chains.catalogue.prompts.uses import known_prompts, project_of, refuse_unfit, unfit
 from chains.language.definition import Child, Definition
+from chains.language.faults import refused
 from chains.language.tree import nodes
 from chains.plans.plan import Plan
+from chains.plans.prompt_rules import KnownPrompts, Use, prompts_used, references
 from chains.plans.validation import Types, definition_of, examine
 
 MAX_WEIGHT = 1_000_000
@@ -47,29 +51,40 @@ class Activated:
     warnings: tuple[str, ...]
 
 
-def check(body: Any) -> tuple[Definition, Plan]:
+def check(body: Any, *, by: UUID | None = None) -> tuple[Definition, Plan]:
     """The definition and the plan of a body; raise DefinitionRefused, with the faults, if it has
-    any."""
+    any.
+
+    The prompts that it names are those of the project of the user `by`; without a user there are
+    none.
+    """
     definition = definition_of(body)
-    return definition, examine(definition, actions(), _types(definition))
+    prompts = _prompts(prompts_used(definition, actions()), by)
+    return definition, examine(definition, actions(), _types(definition), prompts)
 
 
-def register(body: Any, *, activates: bool = False) -> Registered:
+def register(body: Any, *, activates: bool = False, by: UUID | None = None) -> Registered:
     """Store a definition as the next version of its name; raise DefinitionRefused if it has faults.
 
     If the same body is already stored, its version is returned: that version is no longer retired,
     and its fingerprints are replaced by those of the actions of this process. The first version of
-    a name becomes active; a later version becomes active only if `activates` is true.
+    a name becomes active; a later version becomes active only if `activates` is true. A body that
+    names prompts is the same only if it names those of the same project (that of the user `by`).
     """
-    definition, plan = check(body)
+    definition, plan = check(body, by=by)
+    uses = prompts_used(definition, actions())
     name = definition.name
-    given = {
+    given: dict[str, Any] = {
         "name": name,
         "checksum": definition.checksum(),
         "fingerprints": json.dumps(_fingerprints(plan)),
+        "prompts": json.dumps(references(uses)) if uses else None,
+        "prompts_of": None,
     }
     with db.begin() as connection:
         _lock(connection, name)
+        if uses and by is not None:
+            given["prompts_of"] = _hold_prompts(connection, by, uses)
         known = connection.execute(text(_KNOWN), given).scalar()
         version = (
             known
@@ -84,6 +99,26 @@ def register(body: Any, *, activates: bool = False) -> Registered:
     return Registered(name, version, known is None, is_active, told)
 
 
+def _prompts(uses: Sequence[Use], by: UUID | None) -> KnownPrompts:
+    """The prompts that the uses name, as far as they exist. Nothing is read if there is no use."""
+    if not uses or by is None:
+        return {}
+    with db.begin() as connection:
+        return known_prompts(connection, project_of(connection, by), uses)
+
+
+def _hold_prompts(connection: Connection, by: UUID, uses: Sequence[Use]) -> UUID:
+    """Keep the prompts as they are until the definition is stored; return their project.
+
+    Raise DefinitionRefused, with the faults, if they do not fit: they may have changed just now.
+    """
+    project_id = project_of(connection, by)
+    faults = unfit(connection, project_id, uses)
+    if faults:
+        raise refused(faults)
+    return project_id
+
+
 def _fingerprints(plan: Plan) -> dict[str, str]:
     """The fingerprint of the input model of each action that the plan uses, in this release."""
     named = {step.action for step in plan.steps.values()}
@@ -95,12 +130,13 @@ def _fingerprints(plan: Plan) -> dict[str, str]:
 _KNOWN = """
 UPDATE definitions SET retired_at = NULL, fingerprints = cast(:fingerprints AS jsonb)
  WHERE name = :name AND checksum = :checksum
+   AND prompts_of IS NOT DISTINCT FROM cast(:prompts_of AS uuid)
 RETURNING version
 """
 _INSERT = """
-INSERT INTO definitions (name, version, body, checksum, active, fingerprints)
+INSERT INTO definitions (name, version, body, checksum, active, fingerprints, prompts_of, prompts)
 SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, false,
-       cast(:fingerprints AS jsonb)
+       cast(:fingerprints AS jsonb), cast(:prompts_of AS uuid), cast(:prompts AS jsonb)
   FROM definitions WHERE name = :name RETURNING version
 """
 
@@ -108,7 +144,8 @@ SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, fa
 def activate(name: str, version: int) -> Activated:
     """Let every new workflow of the name start on this version. This ends a spread by weights.
 
-    Raise NotFound if there is no such version, and Conflict if the version is retired.
+    Raise NotFound if there is no such version, and Conflict if the version is retired, or does not
+    fit the prompts that it names.
     """
     with db.begin() as connection:
         _lock(connection, name)
@@ -175,6 +212,8 @@ def spread(name: str, weights: Mapping[int, int]) -> None:
                 raise InvalidInput("there is no such version", field=f"/weights/{version}")
             if rows[version]["retired_at"] is not None:
                 raise Conflict(f"version {version} is retired", code="version_retired")
+            if weights[version]:
+                refuse_unfit(connection, name, version)
         connection.execute(
             text(
                 "UPDATE definitions AS d SET weight = (SELECT given.weight FROM"
@@ -253,7 +292,11 @@ def _activate(connection: Connection, name: str, version: int) -> tuple[str, ...
 
 
 def _switch(connection: Connection, name: str, version: int) -> tuple[str, ...]:
-    """Make a version the active one, and return what this archives or erases earlier."""
+    """Make a version the active one, and return what this archives or erases earlier.
+
+    Raise Conflict if it does not fit the prompts that it names.
+    """
+    refuse_unfit(connection, name, version)
     told = retaining.warnings(connection, name, version)
     # Deactivate in a first statement: the unique index refuses two active versions at any moment.
     given = {"name": name, "version": version}

@@ -59,6 +59,17 @@ def step(key: str, action: str, given: Mapping[str, Any] | None = None, /, **res
     return {"step": key, "action": action} | _with(given) | rest
 
 
+def prompt(
+    name: str, variables: Mapping[str, Any] | None = None, /, **which: Any
+) -> dict[str, Any]:
+    """A prompt in the input of a step. `which` is either a label or a version.
+
+    >>> prompt("caption", {"brief": ref("input.brief")}, label="production")
+    {'name': 'caption', 'label': 'production', 'variables': {'brief': {'$': 'input.brief'}}}
+    """
+    return {"name": name} | which | {"variables": dict(variables or {})}
+
+
 def sequence(*nodes: Node) -> Node:
     """Nodes that run one after the other."""
     return {"sequence": list(nodes)}

@@ -54,6 +54,7 @@ from chains.plans.plan import (
     DefinitionInvalid,
     Plan,
 )
+from chains.plans.prompt_rules import KnownPrompts, prompt_faults
 
 ENGINES_OWN = frozenset({JOIN, EXPAND, CHOOSE, TURN, WAIT, EVENT, APPROVAL, CHILD})
 """Actions that the engine uses for other kinds of node; a `step` node may not use them."""
@@ -81,14 +82,18 @@ def definition_of(body: Any) -> Definition:
 
 
 def examine(
-    definition: Definition, actions: Mapping[str, Action], types: Types | None = None
+    definition: Definition,
+    actions: Mapping[str, Action],
+    types: Types | None = None,
+    prompts: KnownPrompts | None = None,
 ) -> Plan:
     """Check a definition and return its plan; raise DefinitionRefused, with the faults, if wrong.
 
-    If `types` is None, the other workflow types are unknown and children are not checked.
+    If `types` is None, the other workflow types are unknown and children are not checked. If
+    `prompts` is None, the prompts are unknown and only the form of their uses is checked.
     """
     # Stop at MAX_FAULTS, so that a definition with 2,000 faults takes no longer than one with 20.
-    faults = [*islice(_faults(definition, actions, types), MAX_FAULTS)]
+    faults = [*islice(_faults(definition, actions, types, prompts), MAX_FAULTS)]
     try:
         plan = compile_plan(definition)
     except DefinitionInvalid as err:
@@ -101,7 +106,10 @@ def examine(
 
 
 def _faults(
-    definition: Definition, actions: Mapping[str, Action], types: Types | None
+    definition: Definition,
+    actions: Mapping[str, Action],
+    types: Types | None,
+    prompts: KnownPrompts | None,
 ) -> Iterator[Fault]:
     schemas = [*islice(_schema_faults(definition), MAX_FAULTS)]
     yield from schemas
@@ -119,6 +127,7 @@ def _faults(
         platforms = {action.platform for action in actions.values()}
         yield from flow_faults(definition.flow, definition.input_schema, platforms)
         yield from _collected_timeout_faults(definition)
+    yield from prompt_faults(definition, actions, prompts)
     yield from _constant_faults(definition)
     yield from _template_faults(definition.output, "/output", definition)
     if definition.output_schema is not None:

@@ -12,7 +12,9 @@ from chains.language.definition import Definition
 from chains.plans.asking import asked_at_start
 from chains.plans.compiler import first_rows
 from chains.plans.plan import Plan
+from chains.prompts.body import checksum
 from chains.rehearsal.clock import Clock
+from chains.rehearsal.fakes import FakeMissing
 from chains.starting.inputs import timeout_of
 
 NO_USER = UUID(int=0)
@@ -116,6 +118,8 @@ class Memory:
 
     clock: Clock
     definitions: dict[str, tuple[Definition, Plan]]
+    prompts: dict[str, Json] = field(default_factory=dict)
+    """The bodies of the prompts, by name."""
     workflows: dict[UUID, WorkflowRow] = field(default_factory=dict)
     ready: list[tuple[WorkflowRow, StepRow]] = field(default_factory=list)
     events: list[Stored] = field(default_factory=list)
@@ -207,3 +211,17 @@ class Memory:
     def step_count(self, workflow_id: UUID) -> int:
         """See Records."""
         return len(self.workflows[workflow_id].rows)
+
+    def prompt(self, workflow_id: UUID, name: str, label: str | None, version: int | None) -> Json:
+        """See Records. In a rehearsal a prompt has one version, for each label and number."""
+        body = self.prompts.get(name)
+        if body is None:
+            raise FakeMissing(
+                f'a step uses the prompt {name!r}: add prompts={{"{name}": ...}} with its body'
+            )
+        return {
+            "is_known": True,
+            "version": version or 1,
+            "checksum": checksum(body),
+            "body": body,
+        }

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
+
+from app.errors import InvalidInput
 from app.payload import clean, whole_numbers
 from app.platform import Json
 from app.queries.human_tasks import of_unknown
@@ -15,6 +18,8 @@ from chains.language.definition import Definition
 from chains.language.schema import check_shape
 from chains.plans.plan import Plan
 from chains.plans.validation import definition_of, examine
+from chains.prompts.body import PromptBody, stored_form
+from chains.prompts.testing import run_tests
 from chains.rehearsal.arrivals import Gate, Starts, arrivals_of
 from chains.rehearsal.attempts import Attempts
 from chains.rehearsal.clock import Clock
@@ -48,6 +53,7 @@ def rehearse(
     definitions: Mapping[str, Body] | None = None,
     starts_at: datetime = STARTS_AT,
     users: Users | None = None,
+    prompts: Mapping[str, Json] | None = None,
 ) -> Run:
     """Run a definition with fake actions until it ends, or until only a person can continue it.
 
@@ -72,10 +78,11 @@ def rehearse(
     real = real_actions()
     undoable = {name: action for name, action in real.items() if action.compensate is not None}
     known = _compiled([body, *(definitions or {}).values()], list(definitions or {}))
+    bodies = {name: _stored(each) for name, each in (prompts or {}).items()}
     root = next(iter(known))
     given = clean(whole_numbers(input or {}))
     check_shape(known[root][0].input_schema, given)
-    memory = Memory(Clock(starts_at), known)
+    memory = Memory(Clock(starts_at), known, bodies)
     undo_fakes = Fakes("undo", undo or {}, undoable)
     attempts = Attempts(memory, Fakes("actions", actions or {}, real), undo_fakes)
     with reading(memory):
@@ -86,6 +93,18 @@ def rehearse(
             _send(attempts, number, *(event if isinstance(event, tuple) else (event, 0.0)))
         _play(memory, attempts)
     return run_of(memory, workflow, attempts.calls, _warnings(sorted(memory.asked), users))
+
+
+def _stored(given: Json) -> Json:
+    """The stored form of a prompt's body; raise InvalidInput if a server would refuse it."""
+    try:
+        body = stored_form(PromptBody.model_validate(given))
+    except ValidationError as err:
+        fault = err.errors(include_url=False, include_input=False)[0]
+        place = "/" + "/".join(map(str, fault["loc"]))
+        raise InvalidInput(f"{place}: {fault['msg']}", field=place) from err
+    run_tests(body)
+    return body
 
 
 def _send(attempts: Attempts, number: int, event: Json, after: float | str | timedelta) -> None:

@@ -34,6 +34,7 @@ from chains.plans.plan import (
 )
 from chains.running import branching, waits
 from chains.running.evaluating import holds, render
+from chains.running.prompting import with_prompts
 from chains.running.reading import records
 from chains.running.references import (
     item_has_failed,
@@ -167,7 +168,10 @@ def _holds(condition: str, scope: Json) -> bool:
 
 
 def _render(claim: Claim, step: PlannedStep) -> Any:
-    return render_or_fail(step.template, scope_of(claim, step)) if step.template else {}
+    if not step.template:
+        return {}
+    given = render_or_fail(step.template, scope_of(claim, step))
+    return with_prompts(claim, step.action, step.template, given)
 
 
 def _policy(retry: Retry | None) -> RetryPolicy | None:
@@ -250,7 +254,8 @@ def _undo(claim: Claim) -> Prepared:
         return Prepared(input=None, is_recorded=False)
     given = claim.input
     if given is None:
-        given = render_or_fail(other.with_, scope_of(claim, step, own=True))
+        rendered = render_or_fail(other.with_, scope_of(claim, step, own=True))
+        given = with_prompts(claim, other.action, other.with_, rendered)
     return Prepared(input=given, is_other_action=True, checked_with=_checked_with(claim))
 
 

@@ -1,6 +1,6 @@
 """Reads the records of a workflow: its plan, its input, and the recorded outcomes of its steps.
 
-All these reads use `records()`: the database or, in a rehearsal, memory.
+All these reads, and those of prompts, use `records()`: the database or, in a rehearsal, memory.
 """
 
 from collections.abc import Iterator
@@ -51,6 +51,13 @@ class Records(Protocol):
 
     def step_count(self, workflow_id: UUID) -> int:
         """The number of steps that the workflow has now, counted to just above MAX_ROWS."""
+
+    def prompt(self, workflow_id: UUID, name: str, label: str | None, version: int | None) -> Json:
+        """The version of a prompt that the workflow uses, as {is_known, version, checksum, body}.
+
+        It is the one to which the label pointed when the workflow started, or that of the number.
+        `version` is None if the label pointed to none, and `body` if there is no such version.
+        """
 
 
 class Stored:
@@ -123,6 +130,15 @@ class Stored:
             (workflow_id, MAX_ROWS + 1),
         )
         return int(row["found"]) if row else 0
+
+    def prompt(self, workflow_id: UUID, name: str, label: str | None, version: int | None) -> Json:
+        """See `prompt_of_workflow_v1`."""
+        row = _row(
+            "SELECT * FROM prompt_of_workflow_v1(%s, %s, %s, %s)",
+            (workflow_id, name, label, version),
+        )
+        assert row is not None
+        return row
 
 
 def _row(sql: str, parameters: tuple[Any, ...]) -> Json | None:

@@ -66,11 +66,12 @@ def register_definition(query: RegisterQuery) -> Response:
 
     The first version of a name is activated at once. A later version is activated only with
     `activate=true`. Needs an admin key. 400 lists the faults (at most 20) with their JSON pointers.
+    The prompts that it names are those of your project, also when others start it.
     """
     require_admin()
     body = _sent()
     with share(CHECKS, caller()):
-        made = versions.register(body, activates=query.activate)
+        made = versions.register(body, activates=query.activate, by=caller())
     response = jsonify(asdict(made))
     response.status_code = HTTPStatus.CREATED if made.is_new else HTTPStatus.OK
     response.headers["Location"] = f"/v1/definitions/{made.name}/versions/{made.version}"
@@ -88,7 +89,7 @@ def validate_definition() -> dict[str, Any]:
     JSON pointers."""
     body = _sent()
     with share(CHECKS, caller()):
-        _, plan = versions.check(body)
+        _, plan = versions.check(body, by=caller())
     steps = [
         {"key": step.key, "action": step.action, "pointer": step.pointer}
         for step in plan.steps.values()

@@ -65,6 +65,7 @@ from app.db.models.platforms import (
     WebhookDelivery,
 )
 from app.db.models.prices import PriceGap, PriceRow
+from app.db.models.prompts import PromptLabelRow, PromptMoveRow, PromptRow, PromptVersionRow
 from app.db.models.record import EventRow, IntentRow, KnownResult, PlatformObject, WatchedWorkflow
 from app.db.models.schedules import (
     OVERLAPS,
@@ -167,6 +168,10 @@ __all__ = [
     "PriceGap",
     "PriceRow",
     "Project",
+    "PromptLabelRow",
+    "PromptMoveRow",
+    "PromptRow",
+    "PromptVersionRow",
     "QueueRow",
     "ReconcilerBeat",
     "ScheduleBackfillRow",

@@ -7,11 +7,13 @@ from uuid import UUID
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, UUID7, Base
@@ -40,10 +42,17 @@ class DefinitionRow(Base):
     retired_at: Mapped[datetime | None]
     fingerprints: Mapped[dict[str, Any] | None]
     """By name of action: a fingerprint of the action's input model when the body was checked."""
+    prompts_of: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"))
+    """The project whose prompts the body names."""
+    prompts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    """Each prompt that the body names: {name, label} or {name, version}."""
     __table_args__ = (
         in_project(),
         CheckConstraint(
             "(organisation_id IS NULL) = (project_id IS NULL)", name="definitions_owned_whole"
+        ),
+        CheckConstraint(
+            "(prompts_of IS NULL) = (prompts IS NULL)", name="definitions_prompts_owned"
         ),
         CheckConstraint("weight BETWEEN 0 AND 1000000", name="definitions_weight"),
         CheckConstraint(
@@ -51,6 +60,11 @@ class DefinitionRow(Base):
             name="definitions_retired_starts_nothing",
         ),
         Index("definitions_one_active", "name", unique=True, postgresql_where=text("active")),
+        Index(
+            "definitions_naming_prompts",
+            "prompts_of",
+            postgresql_where=text("prompts_of IS NOT NULL"),
+        ),
     )
 
 
