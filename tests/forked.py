@@ -26,6 +26,7 @@ for _name in (
     "ops.cli.remote.actions",
     "ops.cli.remote.api",
     "ops.cli.remote.definitions",
+    "ops.cli.remote.prompts",
     "ops.cli.remote.queues",
     "ops.cli.remote.schedules",
     "ops.cli.remote.show",

@@ -47,6 +47,7 @@ from web.incoming import events, sources, triggers
 from web.money import api as money
 from web.operations import operations
 from web.pages import REDOC, pages
+from web.prompts import api as prompts
 from web.remembered import note_write, remembering
 from web.schemas.problems import Problem
 from web.shares import shares
@@ -131,6 +132,7 @@ def routes() -> OpenAPI:
         webhooks.api,
         artifacts.api,
         definitions.api,
+        prompts.api,
         groups.api,
         actions.api,
         archive.api,

@@ -43,6 +43,7 @@ _MODULES = {
     "schedules": "remote.schedules",
     "calendars": "remote.schedules",
     "definitions": "remote.definitions",
+    "prompts": "remote.prompts",
     "actions": "remote.actions",
     "events-in": "remote.incoming",
     "waits": "remote.incoming",
