@@ -21,6 +21,7 @@ from tests.unit.documents import CHECKOUT, README, blocks
 HTTP_GUIDE = CHECKOUT / "ops" / "guide" / "http.md"
 GUIDE = CHECKOUT / "ops" / "guide" / "definitions.md"
 PAYMENTS_GUIDE = CHECKOUT / "ops" / "guide" / "payments.md"
+PROMPTS_GUIDE = CHECKOUT / "ops" / "guide" / "prompts.md"
 FLOW_GUIDE = CHECKOUT / "ops" / "guide" / "flow.md"
 
 
@@ -140,3 +141,17 @@ def test_the_test_of_the_guide_for_flow_control_passes() -> None:
     exec(compile(source, "flow.md", "exec"), names)
     (test,) = [each for name, each in names.items() if name.startswith("test_")]
     test()
+
+
+def test_the_examples_of_the_guide_for_prompts_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, body, recorded = (json.loads(text) for text in blocks(PROMPTS_GUIDE, "json"))
+    checked_input(actions()["openai.caption"], recorded)
+    (tmp_path / "caption.json").write_text(json.dumps(prompt))
+    (tmp_path / "captioned.json").write_text(json.dumps(body))
+    monkeypatch.chdir(tmp_path)
+    (source,) = blocks(PROMPTS_GUIDE, "python")
+    names: dict[str, Any] = {}
+    exec(compile(source, PROMPTS_GUIDE.name, "exec"), names)
+    names["test_the_brief_reaches_the_model"]()
