@@ -58,7 +58,7 @@ class Runs:
         name of the deployment that runs it.
         """
         fault = self.box.faults.take("replicate", operation, ("fail",), json.dumps(body))
-        prediction_id, now = token36(26), self.box.now()
+        prediction_id, now = token36(26), round(self.box.now(), 6)  # as its text says it
         base = f"{self.box.urls['replicate']}/v1/predictions/{prediction_id}"
         prediction: Json = {
             "id": prediction_id,
