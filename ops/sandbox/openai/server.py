@@ -16,6 +16,7 @@ from ops.sandbox.faults import Fault
 from ops.sandbox.openai import wire
 from ops.sandbox.openai.chat.operations import Chat
 from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.hooks.events import Hooks
 from ops.sandbox.openai.models import Models
 from ops.sandbox.openai.moderation import Moderations
 from ops.sandbox.openai.quotas import rate_limited
@@ -29,8 +30,8 @@ class OpenAI(Vendor):
     name = "openai"
 
     def __init__(self, box: Box) -> None:
-        desk = Desk(box)
-        self._families = (Chat(desk), Responses(desk), Moderations(desk), Models(desk))
+        desk, hooks = Desk(box), Hooks(box)
+        self._families = (Chat(desk), Responses(desk, hooks), Moderations(desk), Models(desk))
         super().__init__(box)
 
     def routes(self) -> Sequence[Route]:

@@ -6,6 +6,7 @@ https://platform.openai.com/docs/guides/error-codes
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -180,7 +181,7 @@ def json_body(request: Request) -> Json:
     if not raw:
         return {}
     try:
-        found = json.loads(raw, parse_constant=_no_number)
+        found = json.loads(raw, parse_constant=_no_number, parse_float=_finite)
         if b"\\ud" in raw.lower():
             json.dumps(found, ensure_ascii=False).encode()  # Half a pair of surrogates is no text.
     except (ValueError, RecursionError) as err:
@@ -188,6 +189,13 @@ def json_body(request: Request) -> Json:
     if not isinstance(found, dict):
         raise error(400, _UNREADABLE)
     return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def _no_number(name: str) -> NoReturn:

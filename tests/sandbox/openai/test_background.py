@@ -160,3 +160,15 @@ def test_one_that_has_not_ended_cannot_be_continued(
     made = begun(openai_client)
     with pytest.raises(openai.BadRequestError, match="still in progress"):
         openai_client.responses.create(model=MODEL, input="So?", previous_response_id=made.id)
+
+
+def test_one_whose_reply_is_lost_is_found_by_its_webhook(
+    quick: Sandbox, openai_client: openai.OpenAI, catcher: Catcher
+) -> None:
+    quick.fault(vendor="openai", operation="responses.create", kind="lost_reply")
+    with pytest.raises(openai.APIConnectionError):
+        begun(openai_client, metadata={"step": "s1"})
+    (event,) = until(lambda: catcher.events(HOOK))
+    found = openai_client.responses.retrieve(event["data"]["id"])
+    assert (found.status, found.metadata) == ("completed", {"step": "s1"})
+    assert quick.books()["captions"] == 1

@@ -22,7 +22,7 @@ SEEDS: list[dict[str, Any]] = [
 ]
 ODD_BODIES = (
     b"[]", b"nonsense", b"\xff\xfe", b'"text"', b"NaN", b'{"model": NaN}', b"[" * 50_000,
-    b'{"model": "gpt-5.4-mini", "input": "\\ud800"}', b'{"a":' * 30_000,
+    b'{"model": "gpt-5.4-mini", "input": "\\ud800"}', b'{"a":' * 30_000, b'{"temperature": 1e400}',
 )  # fmt: skip
 
 

@@ -82,6 +82,21 @@ def test_a_later_response_reads_the_earlier_one(openai_client: openai.OpenAI) ->
     assert second.usage.input_tokens > first.usage.total_tokens
 
 
+def test_an_item_of_a_stored_response_is_referred_to(openai_client: openai.OpenAI) -> None:
+    first = openai_client.responses.create(model=MODEL, input=BRIEF)
+    (said,) = openai_client.responses.input_items.list(first.id)
+    again = openai_client.responses.create(
+        model=MODEL, input=[{"type": "item_reference", "id": str(said.id)}]
+    )
+    assert again.output_text == first.output_text
+    openai_client.responses.delete(first.id)
+    openai_client.responses.delete(again.id)
+    with pytest.raises(openai.NotFoundError, match="Items are not persisted"):
+        openai_client.responses.create(
+            model=MODEL, input=[{"type": "item_reference", "id": str(said.id)}]
+        )
+
+
 def test_the_input_is_listed_in_pages(openai_client: openai.OpenAI) -> None:
     image = base64.b64encode((PHOTOS / "grace_hopper.jpg").read_bytes()[:2000]).decode()
     url = f"data:image/jpeg;base64,{image}"
@@ -208,74 +223,6 @@ def test_a_schema_that_is_not_strict_enough_is_refused(
     assert (caught.value.code, caught.value.param) == ("invalid_json_schema", "text.format.schema")
 
 
-def calls(made: Any) -> list[str]:
-    return [each.name for each in made.output if each.type == "function_call"]
-
-
-@pytest.mark.parametrize(
-    ("choice", "prompt", "called"),
-    [
-        ("auto", BRIEF, []),
-        ("auto", "What weather, and which tides?", ["weather", "tides"]),
-        ("none", "What weather?", []),
-        ("required", BRIEF, ["weather"]),
-        ({"type": "function", "name": "tides"}, BRIEF, ["tides"]),
-        (
-            {
-                "type": "allowed_tools",
-                "mode": "required",
-                "tools": [{"type": "function", "name": "tides"}],
-            },
-            BRIEF,
-            ["tides"],
-        ),
-    ],
-)
-def test_functions_are_called_as_the_request_says(
-    openai_client: openai.OpenAI, choice: Any, prompt: str, called: list[str]
-) -> None:
-    made = openai_client.responses.create(
-        model=MODEL, input=prompt, tools=[TOOL, OTHER], tool_choice=choice
-    )
-    assert calls(made) == called
-    for each in made.output:
-        if each.type == "function_call":
-            assert set(json.loads(each.arguments)) == {"place", "days"}
-            assert json.loads(each.arguments)["days"] == 2
-
-
-def test_one_call_at_a_time_and_the_call_of_the_settings(
-    sandbox: Sandbox, openai_client: openai.OpenAI
-) -> None:
-    made = openai_client.responses.create(
-        model=MODEL, input="weather and tides", tools=[TOOL, OTHER], parallel_tool_calls=False
-    )
-    assert calls(made) == ["weather"]
-    sandbox.settings(openai__calls="tides")
-    made = openai_client.responses.create(model=MODEL, input=BRIEF, tools=[TOOL, OTHER])
-    assert calls(made) == ["tides"]
-
-
-def test_the_output_of_a_call_ends_in_a_text(openai_client: openai.OpenAI) -> None:
-    first = openai_client.responses.create(
-        model=MODEL, input="What weather at the harbour?", tools=[TOOL]
-    )
-    (call,) = [each for each in first.output if each.type == "function_call"]
-    answer: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "Rain"}
-    second = openai_client.responses.create(
-        model=MODEL, input=[answer], tools=[TOOL], previous_response_id=first.id
-    )
-    assert second.output_text
-    sent: Any = [{"role": "user", "content": "weather"}, call.to_dict(), answer]
-    assert openai_client.responses.create(model=MODEL, input=sent, tools=[TOOL]).output_text
-    listed = openai_client.responses.input_items.list(second.id)
-    assert [each.type for each in listed.data] == ["function_call_output"]
-    with pytest.raises(openai.BadRequestError, match="No tool output found for function call"):
-        openai_client.responses.create(model=MODEL, input="So?", previous_response_id=first.id)
-    with pytest.raises(openai.BadRequestError, match="No tool call found for function call output"):
-        openai_client.responses.create(model=MODEL, input=[answer])
-
-
 def test_what_is_cut_off_is_incomplete(sandbox: Sandbox, openai_client: openai.OpenAI) -> None:
     cut = openai_client.responses.create(model=MODEL, input=BRIEF, max_output_tokens=16)
     assert cut.status == "incomplete"
@@ -397,7 +344,7 @@ def test_an_input_that_is_too_long_is_refused_or_cut(
         ({"tools": [{"type": "web_search"}]}, "tools"),
         ({"tools": [{"type": "mcp", "server_label": "a"}]}, "tools"),
         ({"tool_choice": {"type": "mcp", "server_label": "a"}}, "tool_choice.type"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
+        ({"input": [{"type": "compaction_trigger"}]}, "input[0].type"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]},
             "input[0].content[0].type",

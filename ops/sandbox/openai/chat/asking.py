@@ -227,11 +227,12 @@ def _form(given: Json, messages: list[Json]) -> Json:
         schema = form["json_schema"]
         at = "response_format.json_schema"
         schemas.named(f"{at}.name", schema["name"])
-        schemas.checked(
-            schema.get("schema") or {},
-            f"response_format '{schema['name']}'",
-            "response_format",
-            "invalid_json_schema",
-            is_strict=bool(schema.get("strict")),
-        )
+        if "schema" in schema:
+            schemas.checked(
+                schema["schema"],
+                f"response_format '{schema['name']}'",
+                "response_format",
+                "invalid_json_schema",
+                is_strict=bool(schema.get("strict")),
+            )
     return form

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.openai import wire
 from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.hooks.events import Hooks
 from ops.sandbox.openai.responses import asking, events, shapes
 from ops.sandbox.openai.responses.asking import KIND
 from ops.sandbox.openai.responses.finishing import Ending, ending
@@ -21,9 +22,9 @@ from ops.sandbox.wire import Call, Dropped, Refusal, Route, reply
 class Responses:
     """Creates, reads, cancels and deletes responses."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, hooks: Hooks) -> None:
         self._desk = desk
-        self._runs = Runs(desk)
+        self._runs = Runs(desk, hooks)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints."""
@@ -80,6 +81,7 @@ class Responses:
                 "created with stream=true can."
             )
             raise wire.error(400, message, "stream")
+        wire.bounded(given, "starting_after", 0)
         is_padded = given.get("include_obfuscation", True)
         return _stream(self._runs.follow(id, given.get("starting_after", -1), is_padded=is_padded))
 

@@ -84,7 +84,7 @@ def counted(desk: Desk, given: Json) -> int:
 
 
 def _read(desk: Desk, given: Json, model: str) -> Asked:
-    own = items.items_of(given)
+    own = items.items_of(given, lambda item_id: _stored(desk, item_id))
     before = _before(desk, given)
     if not own and not before:
         raise wire.missing("input")
@@ -96,6 +96,16 @@ def _read(desk: Desk, given: Json, model: str) -> Asked:
     read = before.get("tokens", 0) + tokens_of(prompt) + items.image_tokens(own)
     is_answered = bool(own) and own[-1]["type"] == "function_call_output"
     return Asked(given, model, own, functions, choice, form, read, is_answered)
+
+
+def _stored(desk: Desk, item_id: str) -> Json | None:
+    """The item of a stored response to which an id belongs, or None."""
+    for row in desk.store.query(KIND, "instr(body, ?) > 0", (json.dumps(item_id),)):
+        if row.body["is_stored"]:
+            for item in (*row.body["input"], *row.body["response"]["output"]):
+                if item["id"] == item_id:
+                    return dict(item)
+    return None
 
 
 def prompt_text(given: Json, own: list[Json]) -> str:

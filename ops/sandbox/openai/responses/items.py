@@ -5,7 +5,7 @@ Items that are no messages, calls of functions, outputs of those or reasoning ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ops.sandbox.box import token62
@@ -23,7 +23,9 @@ _DEFAULTS: dict[str, Json] = {
     "function_call_output": {"status": "completed"},
     "reasoning": {},
 }
+_REFERENCE = "item_reference"
 _LONGEST_ID = 64
+Find = Callable[[str], Json | None]
 
 
 def new_id(kind: str) -> str:
@@ -31,19 +33,22 @@ def new_id(kind: str) -> str:
     return f"{PREFIXES[kind]}_{token62(48).lower()}"
 
 
-def items_of(given: Json, param: str = "input") -> list[Json]:
+def items_of(given: Json, find: Find) -> list[Json]:
     """Return the items of an input, which may be a text, with their ids.
 
-    Raise OpenAI's error for an item or a part of a message that is not built.
+    `find` gives the item to which a reference points. Raise OpenAI's error for an item or a part
+    of a message that is not built.
     """
-    value = given.get(param)
+    value = given.get("input")
     if isinstance(value, str):
         value = [{"role": "user", "content": value}] if value else []
-    return [_item(each, f"{param}[{number}]") for number, each in enumerate(value or [])]
+    return [_item(each, f"input[{number}]", find) for number, each in enumerate(value or [])]
 
 
-def _item(given: Json, at: str) -> Json:
-    kind = given.get("type") or ("message" if "role" in given else "item_reference")
+def _item(given: Json, at: str, find: Find) -> Json:
+    kind = given.get("type") or ("message" if "role" in given else _REFERENCE)
+    if kind == _REFERENCE:
+        return _referred(given["id"], find)
     if kind not in PREFIXES:
         raise wire.unsupported_value(f"{at}.type", kind, list(PREFIXES))
     for name in ("async", "caller", "namespace", "phase"):
@@ -62,6 +67,17 @@ def _item(given: Json, at: str) -> Json:
             item["output"] = [
                 _part(each, f"{at}.output[{n}]") for n, each in enumerate(item["output"])
             ]
+    return item
+
+
+def _referred(item_id: str, find: Find) -> Json:
+    item = find(item_id)
+    if item is None:
+        message = (
+            f"Item with id '{item_id}' not found. Items are not persisted when `store` is set to "
+            "false. Try again with `store` set to true, or remove this item from your input."
+        )
+        raise wire.error(404, message, "input")
     return item
 
 

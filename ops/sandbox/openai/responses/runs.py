@@ -6,13 +6,12 @@ response that is cancelled while it is made stays cancelled.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 
-from ops.sandbox.box import token62
 from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.hooks.events import Hooks
 from ops.sandbox.openai.responses import events
 from ops.sandbox.openai.responses.asking import ENDED, KIND, Asked
 from ops.sandbox.store import Json, Row
@@ -28,8 +27,8 @@ _FOLLOW_SECONDS = 600.0
 class Runs:
     """Keeps responses; makes, cancels and follows those in the background."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._store = desk, desk.store
+    def __init__(self, desk: Desk, hooks: Hooks) -> None:
+        self._desk, self._hooks, self._store = desk, hooks, desk.store
         self._changed = threading.Condition()
         timers = desk.box.timers
         timers.register(START, KIND, self._start)
@@ -129,7 +128,7 @@ class Runs:
             self._store.put(KIND, row.id, body)
         else:
             self._store.put(KIND, row.id, body, EXPIRE, now + KEPT_SECONDS)
-        self._webhook(f"response.{final['status']}", row.id)
+        self._hooks.send(f"response.{final['status']}", row.id)
 
     def _expire(self, response_id: str) -> None:
         self._store.delete(KIND, response_id)
@@ -137,19 +136,3 @@ class Runs:
     def _tell(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-    def _webhook(self, kind: str, response_id: str) -> None:
-        hook = self._desk.settings.text("hook_base")
-        if not hook:
-            return
-        event = {
-            "id": f"evt_{token62(32).lower()}",
-            "object": "event",
-            "created_at": int(time.time()),
-            "type": kind,
-            "data": {"id": response_id},
-        }
-        self._desk.box.outbox.post(
-            "openai", kind, f"{hook}/hooks/openai", f"wh_{token62(32).lower()}", response_id,
-            json.dumps(event).encode(), "standard",
-        )  # fmt: skip

@@ -30,7 +30,7 @@ def functions_of(given: Json, model: str) -> tuple[Function, ...]:
 
 def choice_of(given: Json, functions: tuple[Function, ...]) -> Choice:
     """Return which functions may be called; raise OpenAI's error for an unknown one."""
-    asked: Any = given.get("tool_choice", "auto")
+    asked: Any = given.get("tool_choice") or "auto"
     if isinstance(asked, str):
         if asked == "required" and not functions:
             message = "Tool choice 'required' must be specified with 'tools' parameter."

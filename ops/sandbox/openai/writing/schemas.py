@@ -58,7 +58,7 @@ def checked(schema: Json, of: str, param: str, code: str, *, is_strict: bool) ->
     except RecursionError as err:
         raise wrong("it is nested too deeply.") from err
     kind = schema.get("type")
-    if kind != "object" and (is_strict or kind is not None):
+    if kind != "object":
         raise wrong(f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'.")
     if is_strict:
         found = _broken_rule(schema)
@@ -191,7 +191,7 @@ class _Filler:
             value = least
         if most is not None and value > most:
             value = most
-        return int(value) if is_whole else float(value)
+        return int(value) if is_whole else value
 
     def _string(self, schema: Json) -> str:
         if schema.get("format") in _FORMATS:
