@@ -17,6 +17,8 @@ from ops.sandbox.settings import Settings
 from ops.sandbox.wire import Refusal
 
 _MINUTE = 60.0
+_MOST_BUCKETS = 1000
+"""More are kept only of quotas that are not full."""
 _KINDS = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
 
 
@@ -33,6 +35,10 @@ class _Bucket:
         grown = self.left + max(0.0, now - self.at) * self.allowed / _MINUTE
         self.left, self.at = min(self.allowed, grown), now
         return self.left
+
+    def is_used(self, now: float) -> bool:
+        """Return whether the quota is not full."""
+        return self.refilled(now) < self.allowed
 
 
 class Quotas:
@@ -52,6 +58,9 @@ class Quotas:
         allowed = {kind: self._settings.number(f"openai.{kind}_per_minute") for kind in wanted}
         with self._lock:
             now = time.monotonic()
+            if len(self._buckets) > _MOST_BUCKETS:
+                used = {at: each for at, each in self._buckets.items() if each.is_used(now)}
+                self._buckets = used  # A quota that is full again is as a new one.
             left = {kind: self._bucket(model, kind, allowed[kind], now) for kind in wanted}
             short = [kind for kind in wanted if left[kind] < wanted[kind]]
             if not short:
@@ -73,17 +82,19 @@ class Quotas:
         return bucket.refilled(now)
 
 
-def rate_limited(seconds: float, kind: str = "requests", words: str = "") -> Refusal:
+def rate_limited(
+    seconds: float, kind: str = "requests", words: str = "", model: str = "requests"
+) -> Refusal:
     """Return OpenAI's 429 for a quota that has enough again in so many seconds."""
     about = words or f"on {_KINDS[kind]}"
     message = (
-        f"Rate limit reached for requests in organization playalter-sandbox {about}. Please try "
+        f"Rate limit reached for {model} in organization playalter-sandbox {about}. Please try "
         f"again in {duration(seconds)}. Visit https://platform.openai.com/account/rate-limits to "
         "learn more."
     )
     headers = {
         "Retry-After": str(max(0, math.ceil(seconds))),
-        "retry-after-ms": f"{max(0, seconds) * 1000:.0f}",
+        "retry-after-ms": str(max(0, math.ceil(seconds * 1000))),
     }
     return error(429, message, None, "rate_limit_exceeded", kind, headers)
 
@@ -119,4 +130,4 @@ def _refused(model: str, kind: str, allowed: float, left: float, wanted: float) 
         return error(429, message, None, "rate_limit_exceeded", kind)
     used = f"Limit {allowed:.0f}, Used {allowed - left:.0f}, Requested {wanted:.0f}"
     seconds = (wanted - left) * _MINUTE / allowed
-    return rate_limited(seconds, kind, f"on {_KINDS[kind]}: {used}")
+    return rate_limited(seconds, kind, f"on {_KINDS[kind]}: {used}", model)

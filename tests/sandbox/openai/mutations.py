@@ -13,7 +13,7 @@ from ops.sandbox.openai.parameters import CALLS, TYPES
 
 _DEEP = 6
 _NUMBERS = (0, 1, 16, -1, 20, 100, 4096, 2**31, 2**70)
-_TEXTS = ("Brief: a ball", "a", "", "json", "x" * 700, "\x00", "\u00fc\u6f22", "\ud83d\ude00", "#")
+_TEXTS = ("Brief: a ball", "a", "", "json", "x" * 700, "\x00", "\u00fc\u6f22", "\U0001f600", "#")
 _MODELS = (
     "gpt-5.4-mini",
     "gpt-5.4-mini",

@@ -370,6 +370,8 @@ def test_what_is_not_built_is_refused(
         ({"metadata": {str(n): "x" for n in range(17)}}, "object_above_max_properties", "metadata"),
         ({"metadata": {"x" * 65: "x"}}, "string_above_max_length", "metadata"),
         ({"metadata": {"a": "x" * 513}}, "string_above_max_length", "metadata.a"),
+        ({"prompt_cache_key": "x" * 65}, "string_above_max_length", "prompt_cache_key"),
+        ({"safety_identifier": "x" * 129}, "string_above_max_length", "safety_identifier"),
         ({"tool_choice": "required"}, None, "tool_choice"),
         ({"tools": [{**TOOL, "name": "not a name"}]}, "invalid_value", "tools[0].name"),
         (

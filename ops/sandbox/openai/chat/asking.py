@@ -115,8 +115,8 @@ def _check_bounds(given: Json, model: str) -> None:
     wire.bounded(given, "top_p", 0, 1)
     for name in ("frequency_penalty", "presence_penalty"):
         wire.bounded(given, name, -2, 2)
-    for name in ("safety_identifier", "prompt_cache_key"):
-        wire.long_text(name, given.get(name) or "", 128)
+    wire.long_text("safety_identifier", given.get("safety_identifier") or "", 128)
+    wire.long_text("prompt_cache_key", given.get("prompt_cache_key") or "", 64)
     if given.get("reasoning_effort") is not None and not reasons(model):
         raise wire.unsupported("reasoning_effort")
     if isinstance(given.get("stop"), list):

@@ -140,8 +140,8 @@ def _check_bounds(given: Json) -> None:
     wire.bounded(given, "max_tool_calls", 1)
     wire.bounded(given, "temperature", 0, 2)
     wire.bounded(given, "top_p", 0, 1)
-    for name in ("safety_identifier", "prompt_cache_key"):
-        wire.long_text(name, given.get(name) or "", 128)
+    wire.long_text("safety_identifier", given.get("safety_identifier") or "", 128)
+    wire.long_text("prompt_cache_key", given.get("prompt_cache_key") or "", 64)
 
 
 def _check_reasoning(given: Json, model: str) -> None:
