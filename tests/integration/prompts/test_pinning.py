@@ -17,6 +17,7 @@ from chains.catalogue.prompts import deleting, labels
 from chains.catalogue.prompts.subject import Author
 from chains.commands.command import Caller
 from chains.commands.fork import fork
+from chains.commands.replay import Replay, replay
 from chains.language.faults import DefinitionRefused
 from chains.repair import rebuild
 from tests.integration.conftest import Kernel
@@ -87,6 +88,22 @@ def test_a_fork_and_its_fork_use_what_the_first_workflow_used(two: Prompts, ada:
     forked = fork(ada, workflow, from_step="b").id
     again = fork(ada, forked, from_step="b").id
     assert [two.used(each) for each in (workflow, forked, again)] == [1, 1, 1]
+
+
+def test_the_replay_of_a_dead_letter_goes_on_with_the_version_that_failed(
+    two: Prompts, ada: Caller
+) -> None:
+    workflow = two.start(brief=["a", "list"])
+    drive()
+    assert two.kernel.workflow(workflow)["status"] == "failed"
+    two.move(2)
+    corrected = {"brief": "a, list"}
+    going_on = replay(ada, workflow, Replay(input=corrected)).replay_id
+    assert going_on is not None
+    assert two.used(going_on) == 1
+    anew = two.start()
+    reach(anew)
+    assert two.used(anew) == 2
 
 
 def test_a_child_uses_what_the_label_says_when_it_starts(two: Prompts) -> None:
@@ -176,12 +193,17 @@ def test_a_value_that_does_not_fit_fails_the_step_before_anything_is_sent(two: P
     assert list(rebuild.differences()) == []
 
 
-def test_a_definition_without_prompts_names_none(kernel: Kernel) -> None:
-    found = db.rows("SELECT 1 FROM definitions WHERE prompts IS NOT NULL", ())
-    assert found == []
-    kernel.start("noop_chain")
-    drive()
-    assert db.rows("SELECT 1 FROM prompts", ()) == []
+def test_only_a_step_with_a_prompt_reads_prompts(two: Prompts, kernel: Kernel) -> None:
+    for table in ("prompts", "prompt_versions", "prompt_labels", "prompt_moves"):
+        db.row(f"ALTER TABLE {table} RENAME TO {table}_gone", ())
+    plain = kernel.start("noop_chain")
+    workflow = two.start()
+    for key in ("first", "second", "third"):
+        assert run(plain, key, "control.noop")
+    assert kernel.workflow(plain)["status"] == "succeeded"
+    reach(workflow)
+    with pytest.raises(psycopg2.errors.UndefinedTable):
+        two.given(workflow)
 
 
 def test_a_definition_names_only_prompts_of_its_authors_project(two: Prompts) -> None:
