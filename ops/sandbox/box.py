@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import secrets
 import string
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ops.sandbox import clock
 from ops.sandbox.credentials import Credentials
 from ops.sandbox.faults import Faults
 from ops.sandbox.settings import Settings
@@ -18,8 +18,6 @@ from ops.sandbox.store import Store
 from ops.sandbox.timers import Timers
 from ops.sandbox.webhooks.outbox import Outbox
 
-CLOCK = "sandbox_stripe_clock"
-"""The kind of the object that says how far the sandbox's time is ahead."""
 _BASE62 = string.ascii_letters + string.digits
 _BASE36 = string.ascii_lowercase + string.digits
 
@@ -43,12 +41,11 @@ class Box:
 
     def ahead(self) -> float:
         """Return by how many seconds the sandbox's time is ahead of the real one."""
-        row = self.store.get(CLOCK, "ahead")
-        return float(row.body["seconds"]) if row else 0.0
+        return clock.ahead(self.store)
 
     def now(self) -> float:
         """Return the sandbox's time in Unix seconds."""
-        return time.time() + self.ahead()
+        return clock.now(self.store)
 
 
 def token62(length: int) -> str:

@@ -19,7 +19,6 @@ from ops.sandbox.box import Box
 from ops.sandbox.replicate.gallery import FACE_SWAP
 from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.money.clock import QUEUE
 from ops.sandbox.stripe.money.operations import Money
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 
@@ -202,13 +201,16 @@ def underway(box: Box) -> Json:
     """Return how many webhooks are sent soon, and how many objects move on by themselves within a
     minute of real time. What waits for the sandbox's clock, and queues that are held, do not
     count."""
-    left_out = [QUEUE, *box.timers.held(), *box.timers.following()]
-    marks = ",".join("?" * len(left_out))
-    objects = f"queue IS NOT NULL AND due <= ? AND queue NOT IN ({marks})"
-    rows = box.store.read(
-        f"SELECT count(*) AS objects FROM objects WHERE {objects}",
-        (time.time() + _SOON_SECONDS, *left_out),
-    )
+    virtual, held = box.timers.virtual(), box.timers.held()
+    waits, is_held = (f"queue IN ({','.join('?' * len(each))})" for each in (virtual, held))
+    objects = f"queue IS NOT NULL AND due <= CASE WHEN {waits} THEN ? ELSE ? END AND NOT {is_held}"
+    # The time is read with the store's lock held: a timer may make its object due anew meanwhile.
+    with box.store.transaction():
+        now = time.time()
+        rows = box.store.read(
+            f"SELECT count(*) AS objects FROM objects WHERE {objects}",
+            (*virtual, now, now + _SOON_SECONDS, *held),
+        )
     return {"webhooks": box.outbox.underway(), "objects": int(rows[0]["objects"])}
 
 

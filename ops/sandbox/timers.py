@@ -31,7 +31,7 @@ class Timers:
         self._store = store
         self._work: dict[str, tuple[str, Work, bool]] = {}
         self._held: set[str] = set()
-        self._following: set[str] = set()
+        self._virtual: list[str] = []
         self._crews = {True: Crew("heavy", HEAVY_WORKERS), False: Crew("light", LIGHT_WORKERS)}
         self._busy: set[tuple[str, str]] = set()
         self._wake, self._stop = threading.Event(), threading.Event()
@@ -44,26 +44,35 @@ class Timers:
         kind: str,
         work: Work,
         is_heavy: bool = False,
-        follows_clock: bool = False,
+        is_virtual: bool = False,
     ) -> None:
         """Set the handler for objects of `kind` that are due in `queue`.
 
-        A queue that `follows_clock` is due by the sandbox's time, and the others by the real one.
+        A virtual queue follows the sandbox's time: what it has is due earlier if that moves on.
         """
         self._work[queue] = (kind, work, is_heavy)
-        if follows_clock:
-            self._following.add(queue)
+        if is_virtual:
+            self._virtual.append(queue)
+
+    def virtual(self) -> list[str]:
+        """Return the queues that follow the sandbox's time."""
+        return list(self._virtual)
 
     def pass_time(self, seconds: float) -> None:
         """Let so much of the sandbox's time pass: what follows it is due so much earlier."""
-        marks = ",".join("?" * len(self._following))
-        where = f"queue IN ({marks})"
-        parameters = (seconds, *self._following)
-        self._store.execute(f"UPDATE objects SET due = due - ? WHERE {where}", parameters)
+        marks = ",".join("?" * len(self._virtual))
+        self._store.execute(
+            f"UPDATE objects SET due = due - ? WHERE queue IN ({marks})", (seconds, *self._virtual)
+        )
 
-    def following(self) -> list[str]:
-        """Return the queues that follow the sandbox's time."""
-        return sorted(self._following)
+    def next_virtual(self) -> float | None:
+        """Return when the next object of the virtual queues is due, in Unix seconds of the real
+        time, or None."""
+        marks = ",".join("?" * len(self._virtual))
+        rows = self._store.read(
+            f"SELECT min(due) AS due FROM objects WHERE queue IN ({marks})", self._virtual
+        )
+        return None if rows[0]["due"] is None else float(rows[0]["due"])
 
     def hold(self, queue: str, is_held: bool) -> None:
         """Suspend a queue, or resume it."""

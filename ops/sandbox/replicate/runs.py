@@ -40,8 +40,8 @@ class Runs:
         timers.register("prediction.start", "prediction", self._start)
         timers.register("prediction.finish", "prediction", self._finish, is_heavy=True)
         timers.register("prediction.released", "prediction", self._finish, is_heavy=True)
-        timers.register("prediction.expire", "prediction", self._expire, follows_clock=True)
-        timers.register("prediction.deadline", _DEADLINE, self._end_at_deadline, follows_clock=True)
+        timers.register("prediction.expire", "prediction", self._expire, is_virtual=True)
+        timers.register("prediction.deadline", _DEADLINE, self._end_at_deadline, is_virtual=True)
         timers.hold("prediction.finish", box.settings.flag("replicate.hold"))
 
     def create(

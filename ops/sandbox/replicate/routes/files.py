@@ -27,7 +27,7 @@ class Files:
 
     def __init__(self, box: Box) -> None:
         self.box, self.store = box, box.store
-        box.timers.register("file.expire", "file", self.delete, follows_clock=True)
+        box.timers.register("file.expire", "file", self.delete, is_virtual=True)
 
     def routes(self) -> Sequence[Route]:
         """Return the calls."""

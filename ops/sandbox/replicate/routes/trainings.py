@@ -34,7 +34,7 @@ class Trainings:
         self.delivery = Delivery(box)
         timers = box.timers
         timers.register("training.start", "training", self._start)
-        timers.register("training.finish", "training", self._finish, follows_clock=True)
+        timers.register("training.finish", "training", self._finish, is_virtual=True)
 
     def routes(self) -> Sequence[Route]:
         """Return the calls."""

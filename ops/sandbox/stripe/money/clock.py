@@ -1,7 +1,6 @@
 """The time at the imitated Stripe, which can be moved ahead, and what Stripe does later by itself.
 
-The webhooks of every vendor that are to be sent again follow it too, and what other vendors do
-later by themselves (`Timers.register`).
+The webhooks of every vendor that are to be sent again follow it too.
 
 Invariant: a task is stored in the transaction that plans it, and it is deleted in the transaction
 that does it. So a task is done once, also after a kill.
@@ -12,7 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ops.sandbox.box import CLOCK, Box
+from ops.sandbox import clock
+from ops.sandbox.box import Box
 
 QUEUE = "stripe"
 _TASK = "sandbox_stripe_task"
@@ -26,9 +26,9 @@ class Clock:
     """Plans tasks by Stripe's time; each has a name and the id of its object."""
 
     def __init__(self, box: Box) -> None:
-        self._box, self._store, self._outbox = box, box.store, box.outbox
+        self._store, self._outbox, self._timers = box.store, box.outbox, box.timers
         self._tasks: dict[str, Task] = {}
-        box.timers.register(QUEUE, _TASK, self._run)
+        box.timers.register(QUEUE, _TASK, self._run, is_virtual=True)
 
     def now(self) -> int:
         """Return Stripe's time in Unix seconds."""
@@ -36,13 +36,13 @@ class Clock:
 
     def ahead(self) -> float:
         """Return by how many seconds Stripe's time is ahead of the real one."""
-        return self._box.ahead()
+        return clock.ahead(self._store)
 
     def next_at(self) -> float | None:
-        """Return when the next planned task is due, or the next webhook is sent again, in Unix
-        seconds of Stripe's time, or None."""
-        rows = self._store.read("SELECT min(due) AS due FROM objects WHERE queue = ?", (QUEUE,))
-        due = [each for each in (rows[0]["due"], self._outbox.next_again()) if each is not None]
+        """Return when the next timer of the sandbox's time is due, or the next webhook is sent
+        again, in Unix seconds of Stripe's time, or None."""
+        nearest = (self._timers.next_virtual(), self._outbox.next_again())
+        due = [each for each in nearest if each is not None]
         return float(min(due)) + self.ahead() if due else None
 
     def does(self, name: str, task: Task) -> None:
@@ -96,10 +96,9 @@ class Clock:
             self.advance(0.0)
 
     def _move(self, seconds: float) -> None:
-        self._store.put(CLOCK, "ahead", {"seconds": self.ahead() + seconds})
-        self._store.execute("UPDATE objects SET due = due - ? WHERE queue = ?", (seconds, QUEUE))
+        clock.set_ahead(self._store, self.ahead() + seconds)
+        self._timers.pass_time(seconds)
         self._outbox.pass_time(seconds)
-        self._box.timers.pass_time(seconds)
 
     def _next(self, seconds: float) -> tuple[str, float] | None:
         rows = self._store.read(
