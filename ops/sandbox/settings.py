@@ -46,6 +46,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "openai.billing": "paid",
     "openai.overloaded_models": "",
     "openai.reasoning_tokens": 0.0,
+    "openai.models_on": "",
     "openai.service_tier": "default",
     "openai.flex_is_full": False,
     "openai.written": "",
@@ -106,6 +107,7 @@ CHOICES = {
     "replicate.credit": ("ample", "low", "no_payment_method", "none"),
 }
 PATTERNS = {
+    "openai.models_on": r"(20\d{2}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8]))?",
     "openai.overloaded_models": r"[\w.:-]*( [\w.:-]+)*",
     "stripe.retry_days": r"\d+(\.\d+)?( \d+(\.\d+)?)*",
     "stripe.settlement_currency": "[a-z]{3}",

@@ -9,6 +9,7 @@ from typing import Any
 
 from ops.sandbox.box import Box
 from ops.sandbox.openai import wire
+from ops.sandbox.openai.models.catalogue import check_end
 from ops.sandbox.openai.parameters import CALLS, check, from_text
 from ops.sandbox.openai.quotas import Quotas
 from ops.sandbox.store import Json
@@ -40,6 +41,7 @@ class Desk:
     def form(self, call: Call) -> Json:
         """Return the fields and the files of a form, in the same way."""
         request = call.request
+        request.max_form_memory_size = None  # Samples of voices are fields, not files.
         pairs = chain(request.form.items(multi=True), request.files.items(multi=True))
         return self._read(call, pairs)
 
@@ -52,9 +54,13 @@ class Desk:
     def admit(self, call: Call, model: str, tokens: int = 0, is_billed: bool = True) -> None:
         """Let a request to a model in, which takes so many tokens of its quota.
 
-        Raise OpenAI's errors for an account that must pay first, for an overloaded model, and for
-        a quota that is used up. A free call is let in without credit.
+        Raise OpenAI's errors for a model that has ended, for an account that must pay first, for an
+        overloaded model, and for a quota that is used up. A free call is let in without credit. A
+        line of a batch takes nothing of these quotas: batches have their own.
         """
+        check_end(self.box, model)
+        if call.notes.get("is_batched"):
+            return
         billing = self.settings.text("openai.billing")
         if is_billed and billing != "paid":
             raise wire.known(billing)

@@ -17,7 +17,7 @@ from ops.sandbox.openai import wire
 from ops.sandbox.openai.chat.operations import Chat
 from ops.sandbox.openai.desk import Desk
 from ops.sandbox.openai.hooks.events import Hooks
-from ops.sandbox.openai.models import Models
+from ops.sandbox.openai.models.operations import Models
 from ops.sandbox.openai.moderation import Moderations
 from ops.sandbox.openai.quotas import rate_limited
 from ops.sandbox.openai.responses.all import Responses

@@ -34,7 +34,7 @@ OPENAI = Client(
         Asked("moderations.create", lambda made: openai().moderate("omni-moderation-latest", "x"),
               having(flagged=flag, categories=all_sound(text), model=text)),
         Asked("chat.completions.create",
-              lambda made: openai().complete("gpt-4.1-mini", _MESSAGES, 100, key(), tier="default"),
+              lambda made: openai().complete("gpt-6-luna", _MESSAGES, 100, key(), tier="default"),
               having(text=lambda said: isinstance(said, str), refusal=maybe(text), model=text,
                   input_tokens=count, cached_tokens=count, cache_write_tokens=count,
                   output_tokens=count, tier=maybe(text)),

@@ -20,6 +20,7 @@ from tests.sandbox.stripe.unchecked import a_box
 REPLIES: dict[str, Any] = {
     "chat.completions.create": chat.ChatCompletion,
     "moderations.create": types.ModerationCreateResponse,
+    "models.delete": types.ModelDeleted,
     "models.retrieve": types.Model,
     "responses.cancel": responses.Response,
     "responses.create": responses.Response,

@@ -1,0 +1,1 @@
+"""The models of the imitated OpenAI, and when they end."""
