@@ -202,12 +202,14 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def page(items: Sequence[Json], asked: Json, limit: int = 20, order: str = "desc") -> Json:
+def page(
+    items: Sequence[Json], asked: Json, limit: int = 20, order: str = "desc", most: int = 100
+) -> Json:
     """Return one page of a list; `items` are in the order in which they were made.
 
     `asked` has `after`, `limit` and `order`; an `after` that is no id of the list is refused.
     """
-    bounded(asked, "limit", 1, 100)
+    bounded(asked, "limit", 1, most)
     ordered = list(items) if asked.get("order", order) == "asc" else list(reversed(items))
     after = asked.get("after")
     if after is not None:

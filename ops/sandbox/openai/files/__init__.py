@@ -1,0 +1,1 @@
+"""The files of the imitated OpenAI, and the multipart bodies that bring files."""
