@@ -1,4 +1,8 @@
-"""The moderations of the imitated OpenAI: a list of words decides what is flagged."""
+"""The moderations of the imitated OpenAI: a list of words decides what is flagged.
+
+In a picture these are the words in its file (`images/words.py`).
+https://platform.openai.com/docs/api-reference/moderations
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,10 @@ from werkzeug.wrappers import Response
 from ops.sandbox.box import token62
 from ops.sandbox.openai import wire
 from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.images.words import words_in
+from ops.sandbox.openai.models.catalogue import named_model
 from ops.sandbox.openai.prompts import plain
+from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Route, reply
 
 # A category is flagged if the text contains one of its words.
@@ -33,6 +40,12 @@ CATEGORIES: dict[str, str] = {
     "violence/graphic": r"dismember\w*|blood-soaked corpses?",
 }
 _TESTS = {name: re.compile(rf"\b({words})\b", re.IGNORECASE) for name, words in CATEGORIES.items()}
+_SEEN = (
+    "self-harm", "self-harm/intent", "self-harm/instructions", "sexual", "violence",
+    "violence/graphic",
+)  # fmt: skip
+"""The categories that pictures can have."""
+_DEFAULT = "omni-moderation-latest"
 
 
 class Moderations:
@@ -47,13 +60,14 @@ class Moderations:
 
     def _create(self, call: Call) -> Response:
         body = self._desk.given(call)
-        given = body.get("input")
-        if given is None or given == []:
-            raise wire.missing("input")
-        model = body.get("model", "omni-moderation-latest")
+        given, model = body["input"], named_model(self._desk.box, body, _DEFAULT)
+        if "moderation" not in model:
+            words = f"Invalid value for 'model' = {model}. Please use a moderation model."
+            raise wire.error(400, words, "model")
+        if given == []:
+            wire.empty_list("input")
         self._desk.admit(call, model, is_billed=False)
-        inputs = [given] if isinstance(given, str) or _is_parts(given) else given
-        results = [judged(plain([each] if isinstance(each, dict) else each)) for each in inputs]
+        results = _results(given, can_see=model.startswith("omni-"))
         moderation_id = f"modr-{token62(24).lower()}"
         flagged = any(result["flagged"] for result in results)
         details = {"flagged": flagged, "prompt": json.dumps(given)[:2000]}
@@ -61,22 +75,41 @@ class Moderations:
         return reply({"id": moderation_id, "model": model, "results": results})
 
 
-def _is_parts(given: Any) -> bool:
-    return isinstance(given, list) and bool(given) and isinstance(given[0], dict)
+def _results(given: Any, *, can_see: bool) -> list[Json]:
+    """Return a result for each text, or one for all parts that belong together."""
+    if isinstance(given, str):
+        return [judged(given)]
+    if not isinstance(given[0], dict):
+        return [judged(each) for each in given]
+    addresses = [
+        (f"input[{index}].image_url.url", each["image_url"]["url"])
+        for index, each in enumerate(given)
+        if each["type"] == "image_url"
+    ]
+    if addresses and not can_see:
+        raise wire.error(400, "This model does not support image inputs.", "input")
+    seen = [words_in(address, param) for param, address in addresses]
+    texts = [each for each in given if each["type"] == "text"]
+    return [judged(plain(given) if texts else None, " ".join(seen) if seen else None)]
 
 
-def judged(text: str) -> dict[str, Any]:
-    """The result of a moderation of a text, as OpenAI answers it."""
-    hits = {name: bool(test.search(text)) for name, test in _TESTS.items()}
+def judged(text: str | None, seen: str | None = None) -> Json:
+    """Return the result of a moderation of a text and of the words in a picture, as OpenAI answers
+    it; None if there is no text or no picture."""
+    hits, types = {}, {}
+    for name, test in _TESTS.items():
+        read = {"text": text, "image": seen if name in _SEEN else None}
+        types[name] = [kind for kind, words in read.items() if words is not None]
+        hits[name] = any(words is not None and bool(test.search(words)) for words in read.values())
     hits["sexual"] |= hits["sexual/minors"]
-    noise = hashlib.sha256(text.encode()).digest()
+    noise = hashlib.sha256(f"{text}{seen or ''}".encode()).digest()
     scores = {
-        name: (0.9 + noise[i] / 2560) if hit else noise[i] / 2.56e6
+        name: 0.0 if not types[name] else (0.9 + noise[i] / 2560) if hit else noise[i] / 2.56e6
         for i, (name, hit) in enumerate(hits.items())
     }
     return {
         "flagged": any(hits.values()),
         "categories": hits,
         "category_scores": scores,
-        "category_applied_input_types": {name: ["text"] for name in hits},
+        "category_applied_input_types": types,
     }

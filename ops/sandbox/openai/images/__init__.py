@@ -1,0 +1,1 @@
+"""The pictures of the imitated OpenAI: generated from a prompt, or edited from pictures."""
