@@ -35,11 +35,13 @@ def signature_headers(
 
 
 def standard_headers(secret: str, message_id: str, body: bytes, now: int) -> dict[str, str]:
-    """Return the three Standard Webhooks headers for a `whsec_` secret."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    mac = hmac.new(key, f"{message_id}.{now}.".encode() + body, hashlib.sha256).digest()
+    """Return the three Standard Webhooks headers for a `whsec_` secret, or for several that are
+    separated by spaces: each gives a signature."""
+    signed = f"{message_id}.{now}.".encode() + body
+    keys = [base64.b64decode(each.removeprefix("whsec_")) for each in secret.split()]
+    macs = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(now),
-        "webhook-signature": "v1," + base64.b64encode(mac).decode(),
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(mac).decode()}" for mac in macs),
     }

@@ -30,6 +30,11 @@ CALLS = {
     "responses.input_items.list": "responses.input_item_list_params.InputItemListParams",
     "responses.input_tokens.count": "responses.input_token_count_params.InputTokenCountParams",
     "responses.retrieve": "responses.response_retrieve_params.ResponseRetrieveParams",
+    "webhooks.create": "webhooks.webhook_create_params.WebhookCreateParams",
+    "webhooks.list": "webhooks.webhook_list_params.WebhookListParams",
+    "webhooks.rotate_secret": "webhooks.webhook_rotate_secret_params.WebhookRotateSecretParams",
+    "webhooks.test": "webhooks.webhook_test_params.WebhookTestParams",
+    "webhooks.update": "webhooks.webhook_update_params.WebhookUpdateParams",
 }
 """Operation -> type of its parameters in `openai.types`; a call without parameters is not here."""
 
