@@ -192,6 +192,19 @@ class Store:
         scratch.write_bytes(data)
         scratch.replace(path)
 
+    def append_blob(self, name: str, at: int, data: bytes) -> None:
+        """Write bytes at an offset of a blob, and cut off what followed it.
+
+        If the writer records the new length in a transaction, what was written without being
+        recorded is overwritten later.
+        """
+        path = self._blob(name)
+        path.touch()
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.truncate()
+            file.write(data)
+
     def read_blob(self, name: str) -> bytes | None:
         """Return the bytes, or None if there is no blob of this name."""
         try:
