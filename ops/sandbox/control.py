@@ -43,6 +43,9 @@ EFFECTS = (
     "files_deleted", "deployments", "deployments_ready", "deployments_failed", "removals",
     "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
     "notifications_repeated", "jobs", "jobs_cancelled",
+    "embeddings", "images", "speech", "transcriptions", "translations", "webhook_endpoints",
+    "batches", "batches_cancelling", "batches_completed", "batches_failed", "batches_expired",
+    "batches_cancelled",
 )  # fmt: skip
 LIMITS = (
     "STRIPE_LIMIT_REQUESTS", "STRIPE_LIMIT_ENDPOINT_REQUESTS", "OPENAI_LIMIT_REQUESTS",

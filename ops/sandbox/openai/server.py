@@ -6,22 +6,32 @@ that tests know which inputs are flagged. https://platform.openai.com/docs/api-r
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from werkzeug.wrappers import Request, Response
 
-from ops.sandbox.box import Box, token62
+from ops.sandbox.box import Box, token36
 from ops.sandbox.faults import Fault
 from ops.sandbox.openai import wire
+from ops.sandbox.openai.audio.operations import Audio
+from ops.sandbox.openai.batches.operations import Batches
+from ops.sandbox.openai.batches.work import Prepare, at_once
 from ops.sandbox.openai.chat.operations import Chat
 from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.embeddings.operations import Embeddings
+from ops.sandbox.openai.files.operations import Files
+from ops.sandbox.openai.files.shelf import Shelf
+from ops.sandbox.openai.hooks.endpoints import WebhookEndpoints
 from ops.sandbox.openai.hooks.events import Hooks
+from ops.sandbox.openai.images.operations import Images
 from ops.sandbox.openai.models.operations import Models
 from ops.sandbox.openai.moderation import Moderations
 from ops.sandbox.openai.quotas import rate_limited
 from ops.sandbox.openai.responses.all import Responses
 from ops.sandbox.wire import Call, Route, Vendor, bearer
+
+BATCHED = ("/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/moderations")
+"""The endpoints for lines of batches that answer at once."""
 
 
 class OpenAI(Vendor):
@@ -31,7 +41,13 @@ class OpenAI(Vendor):
 
     def __init__(self, box: Box) -> None:
         desk, hooks = Desk(box), Hooks(box)
-        self._families = (Chat(desk), Responses(desk, hooks), Moderations(desk), Models(desk))
+        shelf, images = Shelf(desk), Images(desk)
+        batched = (Chat(desk), Responses(desk, hooks), Moderations(desk), Embeddings(desk))
+        others = (Models(desk), images, Audio(desk), Files(desk, shelf))
+        work = _work_of([route for family in batched for route in family.routes()])
+        work["/v1/images/generations"] = ("images.generate", images.prepare)
+        batches, endpoints = Batches(desk, shelf, hooks, work), WebhookEndpoints(desk, hooks)
+        self._families = (*batched, *others, batches, endpoints)
         super().__init__(box)
 
     def routes(self) -> Sequence[Route]:
@@ -40,6 +56,7 @@ class OpenAI(Vendor):
 
     def authenticate(self, call: Call) -> None:
         """Raise OpenAI's 401 if the key is wrong."""
+        call.notes["request_id"] = f"req_{token36(32)}"
         key = bearer(call.request)
         if key is None:
             message = (
@@ -71,7 +88,7 @@ class OpenAI(Vendor):
     def finish(self, call: Call, response: Response) -> Response:
         """Add the headers with the request id, and what the quotas of the model have left."""
         more = {
-            "x-request-id": f"req_{hashlib.sha256(token62(16).encode()).hexdigest()[:32]}",
+            "x-request-id": call.notes["request_id"],
             "openai-organization": "playalter-sandbox",
             "openai-processing-ms": "12",
             "openai-version": "2020-10-01",
@@ -79,3 +96,12 @@ class OpenAI(Vendor):
         for name, value in (more | call.notes.get("quota", {})).items():
             response.headers.setdefault(name, value)
         return response
+
+
+def _work_of(routes: Sequence[Route]) -> dict[str, tuple[str, Prepare]]:
+    """Return the operation and the work of each endpoint that a batch may have."""
+    return {
+        path: (operation, at_once(handler))
+        for method, path, operation, handler in routes
+        if method == "POST" and path in BATCHED
+    }

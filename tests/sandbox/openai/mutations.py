@@ -6,10 +6,11 @@ Each is drawn from a seeded generator, so a failure can be repeated.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ops.sandbox.openai.parameters import CALLS, TYPES
+from tests.sandbox.openai.media import png, wav
 
 _DEEP = 6
 _NUMBERS = (0, 1, 16, -1, 20, 100, 4096, 2**31, 2**70)
@@ -22,7 +23,28 @@ _MODELS = (
     "gpt-6-luna",
     "nobody",
 )
+_OTHERS = {
+    "audio.speech.create": ("gpt-4o-mini-tts", "tts-1"),
+    "audio.transcriptions.create": ("gpt-transcribe", "whisper-1", "gpt-4o-transcribe-diarize"),
+    "audio.translations.create": ("whisper-1",),
+    "embeddings.create": ("text-embedding-3-small", "text-embedding-ada-002"),
+    "images.edit": ("gpt-image-2", "gpt-image-1.5", "gpt-image-2.5-flare"),
+    "images.generate": ("gpt-image-2", "gpt-image-1-mini", "gpt-image-2.6-flare"),
+    "moderations.create": ("omni-moderation-latest", "text-moderation-latest"),
+}
+"""The models of calls that write no text."""
+FORMS = (
+    "audio.transcriptions.create", "audio.translations.create", "files.create", "images.edit",
+)  # fmt: skip
+"""The calls whose parameters are sent as a form."""
+_FILES = (
+    ("a.jsonl", b'{"a": 1}'), ("a.wav", wav(0.5)), ("a.wav", b"RIFF\x00\x00\x00\x00WAVE"),
+    ("a.png", png("red", (32, 32))), ("m.png", png((0, 0, 0, 0), (32, 32), "RGBA")), ("", b""),
+    ("a.mp3", b"\xff\xf3\x44\xc4" * 99), ("a.flac", b"fLaC"), ("a.ogg", b"OggS"),
+)  # fmt: skip
 _NAMED = {
+    "url": ("https://a.example", "data:image/png;base64,aGk=", "http://[", "ftp://x"),
+    "size": ("64x64", "auto", "1x1", "x", "32x48", "99999x16"),
     "image_url": (
         "https://a.example/b.png", "data:image/png;base64,aGk=",
         "data:image/gif;base64,R0lGODlhAQ==", "data:text/plain;base64,aGk=", "data:,", "nowhere",
@@ -49,12 +71,17 @@ _BENT: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+FILE = "a file"
+"""What stands for a file among parameters."""
+
+
 class Mutations:
     """Draws requests; `learn` makes the ids of a reply known, so that later ones name them."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._ids: list[str] = []
+        self._models: tuple[str, ...] = _MODELS
 
     def learn(self, reply: Any) -> None:
         """Keep the id of an object."""
@@ -71,10 +98,31 @@ class Mutations:
 
     def params(self, operation: str) -> dict[str, Any]:
         """Return parameters of a call; often one of them is out of shape."""
+        self._models = (
+            *_OTHERS.get(operation, ()),
+            *_MODELS[: 2 if operation in _OTHERS else None],
+        )
         found = self._fields(CALLS.get(operation, {}), 0)
         if self._random.random() < 0.4:
             self._bend(found)
         return found
+
+    def form(self, params: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Return parameters as the parts of a form, as `requests` takes them; a file comes where
+        one belongs, and sometimes elsewhere."""
+        return [
+            (name, self._random.choice(_FILES) if value is FILE else (None, _bytes(value)))
+            for key, each in params.items()
+            for name, value in _flat(key, each)
+        ]
+
+    def query(self, params: dict[str, Any]) -> list[tuple[str, bytes]]:
+        """Return parameters as those of a query."""
+        return [
+            (name, _bytes(value))
+            for key, each in params.items()
+            for name, value in _flat(key, each)
+        ]
 
     def _id(self) -> str:
         is_known = self._ids and self._random.random() < 0.9
@@ -91,7 +139,7 @@ class Mutations:
     def _value(self, kind: Any, name: str, depth: int) -> Any:
         draw = self._random
         if name == "model":
-            return draw.choice(_MODELS)
+            return draw.choice(self._models)
         if name in ("schema", "parameters"):
             return draw.choice(_SCHEMAS)
         if isinstance(kind, list):
@@ -118,6 +166,8 @@ class Mutations:
             return draw.choice(_NUMBERS)
         if kind == "float":
             return draw.choice((0, 0.5, 1.5, -3, 100.0))
+        if kind == "file":
+            return FILE
         if name.endswith("_id") and draw.random() < 0.7:
             return self._id()
         return draw.choice(_NAMED.get(name, _TEXTS))
@@ -138,3 +188,19 @@ class Mutations:
     @staticmethod
     def _has(at: Any, key: Any) -> bool:
         return key in at if isinstance(at, dict) else True
+
+
+def _bytes(value: Any) -> bytes:
+    return str(value).encode("utf-8", "replace")
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The parts of a form that stand for a value."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _flat(f"{name}[{key}]", each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _flat(f"{name}[]", each)
+    elif value is not None:
+        yield name, str(value).lower() if isinstance(value, bool) else value

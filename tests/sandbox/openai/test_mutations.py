@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.sandbox.openai.mutations import Mutations
+from tests.sandbox.openai.mutations import FORMS, Mutations
 from tests.sandbox.openai.served import routes
 from tests.sandbox.running import Sandbox
 
@@ -20,6 +20,11 @@ SEEDS: list[dict[str, Any]] = [
     {"input": "Brief: a ball", "background": True},
     {"input": "Please look_up the ball", "tools": [TOOL]},
 ]
+KINDS = (
+    "application/json", "text/event", "audio/", "text/plain", "text/vtt",
+    "application/octet-stream",
+)  # fmt: skip
+"""The types of replies."""
 ODD_BODIES = (
     b"[]", b"nonsense", b"\xff\xfe", b'"text"', b"NaN", b'{"model": NaN}', b"[" * 50_000,
     b'{"model": "gpt-5.4-mini", "input": "\\ud800"}', b'{"a":' * 30_000, b'{"temperature": 1e400}',
@@ -42,10 +47,12 @@ def failures(sandbox: Sandbox, http: requests.Session, seed: int, count: int) ->
         method, form, operation = drawn.one_of(served)
         path, params = drawn.path(form), drawn.params(operation)
         if method == "GET":
-            answer = http.get(base + path, params=params, timeout=30)
+            answer = http.get(base + path, params=drawn.query(params), timeout=30)
+        elif operation in FORMS and (parts := drawn.form(params)):
+            answer = http.post(base + path, files=parts, timeout=30)
         else:
             answer = http.request(method, base + path, json=params, timeout=30)
-        is_known = answer.headers["Content-Type"].startswith(("application/json", "text/event"))
+        is_known = answer.headers["Content-Type"].startswith(KINDS)
         if answer.status_code >= 500 or not is_known:
             found.append(f"seed {seed}: {answer.status_code} {method} {path} {params}")
         elif answer.headers["Content-Type"] == "application/json":
