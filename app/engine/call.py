@@ -54,6 +54,8 @@ class Call:
     """The result that the step has taken from another, as `finish_step_v1` takes it."""
     is_other_action: bool = False
     """Whether this is a compensation whose action is not the action of the step."""
+    timeout_seconds: float = 86_400.0
+    """The time-out of the step's wait for a platform, in seconds from its start."""
     _ordinal: int = field(default=0, repr=False)
     _held: Answer | None = field(default=None, repr=False)
     """The answer to the last call, if it is not recorded yet (see app/engine/answers.py)."""
@@ -358,11 +360,8 @@ class Call:
         return self._ordinal
 
     def at(self, ordinal: int) -> None:
-        """Let the next `once` be the call of this number, from 0 on.
-
-        For an action that makes several calls, each of which it may leave out or may not reach.
-        Without numbers, a call would be found under the record of another.
-        """
+        """Let the next `once` be the call of this number, from 0 on: an action that may leave out a
+        call would find another under its record."""
         self._ordinal = ordinal
 
     def may_send_again(self, intent: Intent, age_seconds: float) -> bool:

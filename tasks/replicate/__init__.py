@@ -1,4 +1,4 @@
-"""Replicate: face swaps."""
+"""Replicate: face swaps and any other model."""
 
 from app.platform import Platform
 from tasks.replicate import actions, client, webhook

@@ -1,16 +1,22 @@
-"""Reads what Replicate answers about files and predictions; what it raises ends as `unreadable`.
+"""Reads what Replicate answers; what it raises ends as `unreadable`, if it is no Outcome.
 
 https://replicate.com/docs/topics/predictions/lifecycle
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
+from app.errors import Permanent
 from app.outbound import http
 from app.platform import Json
 
 _ENDED = frozenset(("succeeded", "failed", "canceled", "aborted"))
 _MOST_PREDICT_SECONDS = 7 * 86_400.0
 """A prediction that says that it ran for longer has not measured it."""
+# The names that face-swap models use for the picture that is changed, and for the picture whose
+# face is put into it.
+_TARGET_INPUTS = ("target_image", "input_image", "target")
+_SOURCE_INPUTS = ("swap_image", "source_image", "face_image", "source")
 
 
 def file(seen: Json) -> Json:
@@ -30,11 +36,12 @@ def state(seen: Json) -> Json:
 
 
 def prediction(seen: Json) -> Json:
-    """A prediction: {id, status, is_running, output, error, predict_seconds}."""
+    """A prediction: {id, status, is_running, is_removed, output, error, predict_seconds}."""
     known = state(seen)
     is_ended = known["status"] in _ENDED or bool(seen.get("completed_at"))
     return known | {
         "is_running": not is_ended,
+        "is_removed": bool(seen.get("data_removed")),
         "output": http.bounded(seen.get("output")),
         "error": http.bounded(seen.get("error")),
         "predict_seconds": _predict_seconds(seen),
@@ -58,3 +65,76 @@ def _predict_seconds(seen: Json) -> float:
 def time(text: str) -> datetime:
     """A time as Replicate states it. Raises ValueError if it is none."""
     return datetime.fromisoformat(text)
+
+
+def deployment(seen: Json) -> Json:
+    """A deployment: {model, version, hardware, number, min_instances, max_instances}."""
+    release = seen["current_release"]
+    configuration = release["configuration"]
+    return {
+        "model": http.text_at(release, "model"),
+        "version": http.text_at(release, "version"),
+        "hardware": http.text_at(configuration, "hardware"),
+        **{name: _count(configuration[name]) for name in ("min_instances", "max_instances")},
+        "number": _count(release["number"]),
+    }
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9:
+        raise ValueError(f"not a count: {value!r}")
+    return value
+
+
+def training(seen: Json) -> Json:
+    """A training: {id, status, is_running, error, version, weights, predict_seconds}."""
+    known = state(seen)
+    output = seen.get("output") or {}
+    is_ended = known["status"] in _ENDED or bool(seen.get("completed_at"))
+    return known | {
+        "is_running": not is_ended,
+        "error": http.bounded(seen.get("error")),
+        **{name: _text_or_none(output.get(name)) for name in ("version", "weights")},
+        "predict_seconds": _predict_seconds(seen),
+    }
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else http.text_at({"it": value}, "it")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version of a model; an official model has none that a prediction could name.
+
+    `source_input` and `target_input` are the names of its two picture inputs; empty if it has none.
+    `is_text`: its output is a list of texts that are one text.
+    """
+
+    version: str
+    source_input: str
+    target_input: str
+    is_official: bool = False
+    is_text: bool = False
+
+
+def model_of(seen: Json, *, is_latest: bool) -> Model:
+    """What Replicate's answer says of a model, or of a version of it if not `is_latest`.
+
+    https://replicate.com/docs/reference/http#models.get
+
+    Raises Permanent `model_without_version` if there is no version yet.
+    """
+    version = (seen.get("latest_version") or {}) if is_latest else seen
+    is_official = is_latest and bool(seen.get("is_official"))
+    if not version and not is_official:
+        raise Permanent("the model has no version yet", code="model_without_version")
+    schemas = ((version.get("openapi_schema") or {}).get("components") or {}).get("schemas") or {}
+    inputs = (schemas.get("Input") or {}).get("properties") or {}
+    return Model(
+        http.text_at(version, "id") if version else "",
+        next((each for each in _SOURCE_INPUTS if each in inputs), ""),
+        next((each for each in _TARGET_INPUTS if each in inputs), ""),
+        is_official,
+        (schemas.get("Output") or {}).get("x-cog-array-display") == "concatenate",
+    )

@@ -1,63 +1,42 @@
-"""Typed calls to Replicate; every failure is raised as one of app.errors.
+"""Typed calls to Replicate: predictions, models, files and results.
 
-Invariant: no answer with a status of 300 or more reaches the SDK. So the SDK never begins its own
-retries (up to 10, in 49 s), and takes no redirect for a success.
 https://replicate.com/docs/reference/http
 """
 
 import io
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
-from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
 import structlog
 
 from app.caching import Cache, key_of
-from app.errors import Outcome, Permanent, Retryable
+from app.errors import Permanent, Retryable
 from app.outbound import http
 from app.outbound.destinations import REFUSED
 from app.outbound.fetching import fetch, origin
-from app.outbound.spare import spare
 from app.platform import Json
-from app.settings import needed
-from tasks.replicate import answers, limits
-from tasks.replicate.models import Model, model_of
+from tasks.replicate import answers
+from tasks.replicate.answers import Model, model_of
+from tasks.replicate.rest import SETTING, TRANSFER_SECONDS, Rest
 from tasks.replicate.settings import ReplicateSettings
 
-if TYPE_CHECKING:
-    from replicate.client import Client
-
-T = TypeVar("T")
 log = structlog.get_logger()
 
-SETTING = "REPLICATE_API_TOKEN"
 MAX_OUTPUT_BYTES = 40 * 1024 * 1024
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""A prediction in an answer has its output, which may be a picture as a data URI, and its log."""
-_TRANSFER_SECONDS = 60.0
-_SLOW_SECONDS = {"files.create": 30.0, "predictions.create": 10.0}
-"""After how long a call counts as slow: one sends a file, one may start a model."""
 _MODELS = Cache("replicate.model", seconds=300, own_seconds=300)
 """What `ReplicateApi.model` has read. A new version of a model is used within ten minutes."""
-_MAX_PAGES = 20
 _MOST_PREDICTION_PAGES = 80
 """More than an account may create, 600 in a minute, within the time in which one is looked for."""
-_MOST_ADDRESS = 8_000
-"""The characters of an address that servers support (RFC 9110 4.1)."""
+_SENT = ("version", "input", "webhook", "webhook_events_filter")
+_TRAINED = ("destination", "input", "webhook", "webhook_events_filter")
+_RELEASE = ("version", "hardware", "min_instances", "max_instances")
 
 
-class ReplicateApi:
+class ReplicateApi(Rest):
     """The calls to Replicate that the actions make."""
-
-    def __init__(self, settings: ReplicateSettings) -> None:
-        self._settings = settings
-        self._sdk = _sdk(settings)
-        self._spare = spare(SETTING, settings.api_token, settings.api_token_old)
 
     def model(self, name: str) -> Model:
         """The model `owner/name:version`, or the latest version of `owner/name`.
@@ -67,6 +46,82 @@ class ReplicateApi:
         # A private model is known to its account only, and another release may keep other fields.
         key = key_of(self._settings.base_url, self._token, name, [*Model.__annotations__])
         return Model(**_MODELS.get(key, lambda: asdict(self._read_model(name))))
+
+    def deployment(self, name: str) -> Json:
+        """What the deployment `owner/name` runs now: {model, version, hardware, number,
+        min_instances, max_instances}."""
+        return self._json("deployments.get", f"/v1/deployments/{name}", answers.deployment)
+
+    def deployment_or_none(self, name: str) -> Json | None:
+        """As `deployment`; None if there is no such deployment."""
+        try:
+            return self.deployment(name)
+        except Permanent as err:
+            if err.code == "not_found":
+                return None
+            raise
+
+    def create_deployment(self, request: Json) -> Json:
+        """Create a deployment of the account: as `deployment`."""
+        body = {each: request[each] for each in ("name", "model", *_RELEASE)}
+        path, read = "/v1/deployments", answers.deployment
+        return self._change("deployments.create", "POST", path, read, body=body)
+
+    def update_deployment(self, request: Json) -> Json:
+        """Give the deployment `full_name` another release: as `deployment`."""
+        body = {each: request[each] for each in _RELEASE}
+        path, read = f"/v1/deployments/{request['full_name']}", answers.deployment
+        return self._change("deployments.update", "PATCH", path, read, body=body)
+
+    def delete_deployment(self, name: str) -> bool:
+        """Delete a deployment; return False if there is none. Raises Permanent if it is in use."""
+        path = f"/v1/deployments/{name}"
+        return self._unless_missing(
+            "deployments.delete", lambda: self._sdk._request("DELETE", path)
+        )
+
+    def account(self) -> str:
+        """The name of the account that the token belongs to."""
+        path = "/v1/account"
+        return self._json("account.get", path, lambda seen: http.text_at(seen, "username"))
+
+    def create_training(self, request: Json) -> Json:
+        """Start a training: {id, status}."""
+        path = f"/v1/models/{request['model']}/versions/{request['version']}/trainings"
+        body = {each: request[each] for each in _TRAINED if each in request}
+        return self._change("trainings.create", "POST", path, answers.state, body=body)
+
+    def training(self, training: str) -> Json:
+        """Read a training: {id, status, is_running, error, version, weights, predict_seconds}."""
+        path = f"/v1/trainings/{quote(training, safe='')}"
+        return self._json("trainings.get", path, answers.training)
+
+    def trainings(
+        self, since: datetime, until: datetime, is_wanted: Callable[[Json], bool]
+    ) -> Iterator[Json]:
+        """The wanted trainings created between these times, newest first, as they are sent."""
+
+        def pick(each: Json) -> Json | None:
+            if not is_wanted(each):
+                return None
+            answers.state(each)
+            return each
+
+        found = self._listed("trainings", "/v1/trainings", since, pick)
+        return (each for each in found if answers.time(each["created_at"]) <= until)
+
+    def cancel_training(self, training: str) -> bool:
+        """Cancel a training; return False if there is no such training."""
+        path = f"/v1/trainings/{quote(training, safe='')}/cancel"
+        return self._unless_missing("trainings.cancel", lambda: self._sdk._request("POST", path))
+
+    def delete_version(self, version: str) -> bool:
+        """Delete the version `owner/name:id` of a private model; return False if there is none."""
+        name, _, id = version.partition(":")
+        path = f"/v1/models/{name}/versions/{quote(id, safe='')}"
+        return self._unless_missing(
+            "models.versions.delete", lambda: self._sdk._request("DELETE", path)
+        )
 
     def upload(self, data: bytes, filename: str, content_type: str, metadata: Json) -> Json:
         """Upload a file, which Replicate keeps for a day: {id, url}; its url is unique."""
@@ -108,20 +163,32 @@ class ReplicateApi:
         return self._unless_missing("files.delete", lambda: self._sdk.files.delete(file))
 
     def create_prediction(self, request: Json) -> Json:
-        """Start a prediction: {id, status}."""
-        return self._call(
-            "predictions.create",
-            lambda: answers.state(
-                self._sdk._request("POST", "/v1/predictions", json=request).json()
-            ),
-            repeatable=False,
+        """Start a prediction: {id, status}.
+
+        The request has a `version`, or names an official model or a deployment by `official` or
+        `deployment`. Replicate ends the prediction `cancel_after` seconds after its creation.
+        """
+        path = "/v1/predictions"
+        if "deployment" in request:
+            path = f"/v1/deployments/{request['deployment']}/predictions"
+        elif "official" in request:
+            path = f"/v1/models/{request['official']}/predictions"
+        is_named = path != "/v1/predictions"
+        body = {
+            name: request[name]
+            for name in _SENT
+            if name in request and not (is_named and name == "version")
+        }
+        lasts = request.get("cancel_after")
+        headers = None if lasts is None else {"Cancel-After": f"{lasts}s"}
+        return self._change(
+            "predictions.create", "POST", path, answers.state, body=body, headers=headers
         )
 
     def prediction(self, prediction: str) -> Json:
         """Read a prediction: {id, status, is_running, output, error, predict_seconds}.
 
-        The SDK's own type is not used: it fails for a status that it does not know, such as
-        `aborted`. Raises Permanent `not_found` if there is no such prediction.
+        Raises Permanent `not_found` if there is no such prediction.
         """
         path = f"/v1/predictions/{quote(prediction, safe='')}"
         return self._json("predictions.get", path, answers.prediction)
@@ -134,7 +201,7 @@ class ReplicateApi:
     ) -> Iterator[Json]:
         """The predictions created between these times, newest first, as Replicate sends them.
 
-        The SDK drops `data_removed`. Those that are not wanted need no id and no status.
+        Those that are not wanted need no id and no status.
         """
         bounds = {"created_after": since, "created_before": until}
         query = urlencode({k: at.isoformat().replace("+00:00", "Z") for k, at in bounds.items()})
@@ -153,12 +220,8 @@ class ReplicateApi:
 
         A second cancel changes nothing.
         """
-        return self._unless_missing(
-            "predictions.cancel",
-            lambda: self._sdk._request(
-                "POST", f"/v1/predictions/{quote(prediction, safe='')}/cancel"
-            ),
-        )
+        path = f"/v1/predictions/{quote(prediction, safe='')}/cancel"
+        return self._unless_missing("predictions.cancel", lambda: self._sdk._request("POST", path))
 
     def download(self, url: str) -> bytes:
         """Download an output of at most 40 MiB.
@@ -170,7 +233,7 @@ class ReplicateApi:
             "replicate",
             "output.download",
             repeatable=True,
-            read_seconds=_TRANSFER_SECONDS,
+            read_seconds=TRANSFER_SECONDS,
             max_bytes=MAX_OUTPUT_BYTES,
         ):
             reply = self._fetch(url)
@@ -196,6 +259,13 @@ class ReplicateApi:
                 )
         return reply.body
 
+    def serves(self, url: str) -> bool:
+        """Whether an address is that of a file of Replicate, and no text that a model has made."""
+        try:
+            return self._may_see_token(url)
+        except ValueError:
+            return False
+
     def probe(self) -> None:
         """Make one cheap authenticated read."""
         self._call("probe", lambda: self._sdk._request("GET", "/v1/account"), repeatable=True)
@@ -212,10 +282,6 @@ class ReplicateApi:
     def _headers_for(self, url: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}"} if self._may_see_token(url) else {}
 
-    @property
-    def _token(self) -> str:
-        return self._settings.api_token.get_secret_value()
-
     def _may_see_token(self, url: str) -> bool:
         scheme, host, _port = there = origin(url)
         is_delivery = host == "replicate.delivery" or host.endswith(".replicate.delivery")
@@ -224,85 +290,7 @@ class ReplicateApi:
     def _read_model(self, name: str) -> Model:
         owner_name, _, wanted = name.partition(":")
         path = f"/v1/models/{owner_name}" + (f"/versions/{wanted}" if wanted else "")
-        return self._json(
-            "models.get", path, lambda seen: model_of(name, seen, is_latest=not wanted)
-        )
-
-    def _listed(
-        self,
-        what: str,
-        path: str,
-        since: datetime,
-        pick: Callable[[Json], Json | None],
-        most_pages: int = _MAX_PAGES,
-    ) -> Iterator[Json]:
-        """What `pick` makes of what was created since `since`, newest first, without None.
-
-        `pick` raises for what cannot be used.
-        """
-
-        def read(page: Json) -> tuple[list[Json], str]:
-            results: list[Json] = page["results"]
-            recent = list(
-                takewhile(lambda each: answers.time(each["created_at"]) >= since, results)
-            )
-            picked = [pick(http.bounded(each)) for each in recent]
-            following = page.get("next") if len(recent) == len(results) else None
-            found = [each for each in picked if each is not None]
-            return found, self._address(following) if following else ""
-
-        cursor = path
-        for _ in range(most_pages):
-            found, cursor = self._json(f"{what}.list", cursor, read)
-            yield from found
-            if not cursor:
-                return
-            if origin(cursor) != origin(self._settings.base_url):
-                # The SDK would send our token to whatever host the answer names.
-                raise Retryable(
-                    f"Replicate's list of {what} goes on at another host", code="list_elsewhere"
-                )
-        raise Retryable(
-            f"Replicate lists more {what} than are read", code="list_too_long", after=300.0
-        )
-
-    def _address(self, following: Any) -> str:
-        """The address of the next page. Raises ValueError if it is none that can be asked."""
-        address = urljoin(self._settings.base_url, http.text_at(following))
-        origin(address)
-        if len(address) > _MOST_ADDRESS:
-            raise ValueError("the address of the next page is too long")
-        return address
-
-    def _json(self, name: str, path: str, read: Callable[[Json], T]) -> T:
-        return self._call(
-            name, lambda: read(self._sdk._request("GET", path).json()), repeatable=True
-        )
-
-    def _unless_missing(self, name: str, perform: Callable[[], object]) -> bool:
-        try:
-            self._call(name, perform, repeatable=True)
-        except Permanent as err:
-            if err.code == "not_found":
-                return False
-            raise
-        return True
-
-    def _call(self, name: str, perform: Callable[[], T], *, repeatable: bool) -> T:
-        with (
-            http.operation(
-                "replicate",
-                name,
-                repeatable=repeatable,
-                read_seconds=_TRANSFER_SECONDS,
-                max_bytes=_MAX_ANSWER_BYTES,
-                spare=self._spare,
-                slow_seconds=_SLOW_SECONDS.get(name, http.SLOW_SECONDS),
-                demand=limits.demand(name),
-            ),
-            http.reading(),
-        ):
-            return perform()
+        return self._json("models.get", path, lambda seen: model_of(seen, is_latest=not wanted))
 
 
 def api() -> ReplicateApi:
@@ -326,47 +314,3 @@ def probe() -> None:
 def warm() -> None:
     """Import the SDK, which takes about 4 s."""
     import replicate  # noqa: F401 - the import is the point
-
-
-def _sdk(settings: ReplicateSettings) -> "Client":
-    # Imported late: it takes 4 s, and the web process imports this module but never calls
-    # Replicate.
-    import httpx
-    from replicate.client import Client
-
-    class Transport(httpx.BaseTransport):
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            reply = http.send(
-                request.method, str(request.url), headers=request.headers, body=request.read()
-            )
-            if reply.status >= 300:
-                raise _refused(reply)
-            return httpx.Response(
-                reply.status, headers=http.decoded_headers(reply), content=reply.body
-            )
-
-    return Client(
-        api_token=needed(settings.api_token, SETTING),
-        base_url=settings.base_url,
-        transport=Transport(),
-        trust_env=False,
-    )
-
-
-def _refused(reply: http.HttpReply) -> Outcome:
-    """The outcome of an answer that is no success. Errors have problem details (RFC 7807).
-
-    https://replicate.com/docs/reference/http#errors
-    """
-    problem = reply.json()
-    said: Any = problem if isinstance(problem, dict) else {}
-    message = said.get("detail") or said.get("title") or "no message"
-    return http.refusal(
-        "replicate",
-        reply.status,
-        message if isinstance(message, str) else json.dumps(message),
-        setting=SETTING,
-        headers=reply.headers,
-        code="not_found" if reply.status == 404 else None,
-        is_exhausted=reply.status == 402,
-    )

@@ -1,6 +1,9 @@
 """The cases of Replicate."""
 
+import os
 from dataclasses import replace
+
+import requests
 
 from tasks.replicate.client import api
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
@@ -18,6 +21,13 @@ def predict(claim: Claim) -> Step:
     step = claim("replicate.predict", {})
     photos = {role: upload(step, small("astronaut.png")) for role in ("source", "target")}
     return replace(step, given=photos)
+
+
+def ask(method: str, path: str, body: object = None) -> requests.Response:
+    """Ask Replicate beside our client."""
+    headers = {"Authorization": f"Bearer {os.environ['REPLICATE_API_TOKEN']}"}
+    url = f"{os.environ['REPLICATE_BASE_URL']}/v1{path}"
+    return requests.request(method, url, json=body, headers=headers, timeout=10)
 
 
 PREDICT = Effect(

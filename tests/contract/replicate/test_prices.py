@@ -12,8 +12,10 @@ from app.outbound.http import exchange_scope
 from app.tariffs import current
 from app.tariffs.rows import price
 from tasks.replicate import outputs
-from tasks.replicate.actions import PICTURES, PredictInput, predict_ceiling
+from tasks.replicate.actions import predict_ceiling
+from tasks.replicate.asking import PredictInput
 from tasks.replicate.client import api
+from tasks.replicate.pricing import PICTURES
 from tasks.replicate.settings import ReplicateSettings
 from tests.contract.cases import Claim
 from tests.contract.pictures import wait

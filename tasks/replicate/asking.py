@@ -1,0 +1,180 @@
+"""Makes the request of a step's prediction: its model, its version, its files and its lifetime.
+
+Invariant: a version that the step does not name is chosen once and recorded with the request, so
+that a new version of the model changes no step that has begun.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import Field, JsonValue, model_validator
+
+from app.engine.call import Call
+from app.errors import Permanent
+from app.platform import Json
+from tasks import tariffs
+from tasks.replicate import finding
+from tasks.replicate.answers import Model
+from tasks.replicate.client import ReplicateApi
+from tasks.replicate.settings import ReplicateSettings
+from tasks.reuse import Reusable
+
+_NAME = r"^[\w.-]+/[\w.-]+"
+_FILES = 20
+Artifact = str | list[str]
+
+
+class PredictInput(Reusable):
+    """A face swap (`source` and `target`), or any model (`input` and `files`).
+
+    For a face swap the face of artifact `source` is put into artifact `target`; both are ids.
+    `input` goes to the model as it is; `files` gives those of its inputs that are artifacts, by the
+    input's name: an id, or a list of ids.
+
+    `model` is `owner/name` or `owner/name:version`; without a version, a model that is not official
+    runs in its latest one. `deployment` is the `owner/name` of a deployment. Without both, a face
+    swap uses the configured model.
+    """
+
+    source: str | None = Field(default=None, min_length=1, max_length=64)
+    target: str | None = Field(default=None, min_length=1, max_length=64)
+    model: str | None = Field(default=None, pattern=rf"{_NAME}(:\w+)?$", max_length=200)
+    deployment: str | None = Field(default=None, pattern=rf"{_NAME}$", max_length=200)
+    input: dict[str, JsonValue] | None = Field(default=None, max_length=200)
+    files: dict[str, Artifact] | None = Field(default=None, max_length=_FILES)
+
+    @property
+    def is_swap(self) -> bool:
+        """Whether a face is swapped."""
+        return self.source is not None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "PredictInput":
+        if (self.source is None) != (self.target is None):
+            raise ValueError("a face swap needs `source` and `target`")
+        if self.is_swap and (self.input is not None or self.files is not None):
+            raise ValueError("a face swap has `source` and `target`, and no `input` and `files`")
+        if self.model is not None and self.deployment is not None:
+            raise ValueError("give `model` or `deployment`, not both")
+        if self.is_swap:
+            return self
+        if self.input is None and self.files is None:
+            raise ValueError("give `source` and `target`, or the model's `input` or `files`")
+        if self.model is None and self.deployment is None:
+            raise ValueError("without a face swap, give `model` or `deployment`")
+        if set(self.input or ()) & set(self.files or ()):
+            raise ValueError("an input is either in `input` or in `files`")
+        if sum(len(_ids(each)) for each in (self.files or {}).values()) > _FILES:
+            raise ValueError(f"a prediction takes at most {_FILES} files")
+        return self
+
+
+@dataclass(frozen=True)
+class Target:
+    """What runs a prediction: a version, an official model or a deployment.
+
+    `hardware` is that of a deployment; empty for others.
+    """
+
+    model: Model
+    name: str
+    request: Json
+    hardware: str = ""
+
+
+def model_name(chosen: str | None) -> str:
+    """The model that a step uses, if it has chosen this one or none."""
+    return chosen or ReplicateSettings.current().face_swap_model
+
+
+def target(given: PredictInput, replicate: ReplicateApi) -> Target:
+    """What runs the step's prediction, as Replicate says it now."""
+    if given.deployment is not None:
+        runs = replicate.deployment(given.deployment)
+        name = f"{runs['model']}:{runs['version']}"
+        request = {"deployment": given.deployment, "version": runs["version"]}
+        return Target(replicate.model(name), name, request, runs["hardware"])
+    name = model_name(given.model)
+    model = replicate.model(name)
+    if model.is_official:
+        return Target(model, name, {"official": name})
+    pinned = f"{name.partition(':')[0]}:{model.version}"
+    return Target(model, pinned, {"version": model.version})
+
+
+def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
+    """Upload the step's files, create its prediction, and return the prediction's id."""
+    if given.deployment is None:
+        _require_alive(call, model_name(given.model))
+    runs = target(given, replicate)
+    # The latest version of a model may end before the model.
+    _require_alive(call, runs.name)
+    inputs, has_files = _inputs(call, given, runs, replicate)
+    request = {
+        **runs.request,
+        "input": inputs,
+        "webhook": call.hook_url,
+        # The event `start` wakes no step. It shows that a prediction is an orphan before the
+        # prediction has cost much.
+        "webhook_events_filter": ["start", "completed"],
+        "cancel_after": finding.lifetime(call),
+        "is_marked": not has_files,
+        "is_text": runs.model.is_text,
+    }
+    if runs.hardware:
+        request["hardware"] = runs.hardware
+    made = call.once(finding.CREATE, request, lambda r, _key: replicate.create_prediction(r))
+    return str(made["id"])
+
+
+def roles(given: PredictInput) -> dict[str, Artifact]:
+    """The artifacts of a step by the name of their role: `source` and `target`, or the names of the
+    model's inputs, always in the same order."""
+    if given.source is not None and given.target is not None:
+        return {"source": given.source, "target": given.target}
+    return dict(sorted((given.files or {}).items()))
+
+
+def _inputs(
+    call: Call, given: PredictInput, runs: Target, replicate: ReplicateApi
+) -> tuple[Json, bool]:
+    """The inputs of the prediction, and whether any of them is a file of this step."""
+    names = {}
+    if given.is_swap:
+        _require_faces(runs)
+        names = {"source": runs.model.source_input, "target": runs.model.target_input}
+    inputs: Json = dict(given.input or {})
+    for role, artifacts in roles(given).items():
+        urls = [
+            _upload(call, replicate, f"{role}-{at}" if at else role, each)
+            for at, each in enumerate(_ids(artifacts))
+        ]
+        inputs[names.get(role, role)] = urls if isinstance(artifacts, list) else urls[0]
+    return inputs, any(_ids(each) for each in roles(given).values())
+
+
+def _require_faces(runs: Target) -> None:
+    if not runs.model.source_input or not runs.model.target_input:
+        raise Permanent(
+            f"the model {runs.name} has no inputs for a source picture and a target picture",
+            code="model_unsuitable",
+        )
+
+
+def _ids(artifacts: Artifact) -> list[str]:
+    return artifacts if isinstance(artifacts, list) else [artifacts]
+
+
+def _upload(call: Call, replicate: ReplicateApi, role: str, artifact: str) -> str:
+    # With the generation in it, the lookup does not take a file of an earlier generation, which may
+    # be another photograph, for this one.
+    metadata = {"reference": call.reference, "role": role, "generation": str(call.generation)}
+    request = {"artifact": artifact, "metadata": metadata}
+    made = call.once(
+        f"files.create#{role}", request, lambda r, _key: finding.upload(call, replicate, r)
+    )
+    return str(made["url"])
+
+
+def _require_alive(call: Call, model: str) -> None:
+    where = "the step's `model`, or REPLICATE_FACE_SWAP_MODEL"
+    tariffs.require_alive(call, "replicate", model, operation=finding.CREATE, setting=where)
