@@ -32,6 +32,10 @@ class ReplicateSettings(PlatformSettings):
     hardware: str = "gpu-l40s"
     ceiling_seconds: float = Field(default=60.0, gt=0)
     ceiling_pictures: int = Field(default=4, ge=1)
+    training_hardware: str = "gpu-h100"
+    """What trainings run on, by whose price their seconds are counted."""
+    ceiling_training_seconds: float = Field(default=7200.0, gt=0)
+    """A workflow with a budget reserves the price of so many seconds for each training."""
     limit_creations: float = Field(default=600.0, ge=0)
     """The predictions that Replicate lets begin in each minute. 0: not known."""
     limit_requests: float = Field(default=3000.0, ge=0)

@@ -22,6 +22,7 @@ HTTP_GUIDE = CHECKOUT / "ops" / "guide" / "http.md"
 GUIDE = CHECKOUT / "ops" / "guide" / "definitions.md"
 PAYMENTS_GUIDE = CHECKOUT / "ops" / "guide" / "payments.md"
 PROMPTS_GUIDE = CHECKOUT / "ops" / "guide" / "prompts.md"
+REPLICATE_GUIDE = CHECKOUT / "ops" / "guide" / "replicate.md"
 FLOW_GUIDE = CHECKOUT / "ops" / "guide" / "flow.md"
 
 
@@ -68,6 +69,15 @@ def test_the_steps_of_the_guide_for_payments_are_valid() -> None:
     del steps[2]["with"]["success_url"]
     with pytest.raises(DefinitionRefused, match="success_url"):
         examine(definition_of({"name": "selling", "do": steps[2]}), actions())
+
+
+def test_the_steps_of_the_guide_for_replicate_are_valid() -> None:
+    steps = [json.loads(text) for text in blocks(REPLICATE_GUIDE, "json")]
+    examine(definition_of({"name": "training", "do": {"sequence": steps}}), actions())
+    vary, learn, serve = (each["with"] for each in steps)
+    checked_input(actions()["replicate.predict"], vary | {"files": {"image": "a"}})
+    checked_input(actions()["replicate.train"], learn)
+    checked_input(actions()["replicate.deploy"], serve | {"model": learn["model"]})
 
 
 def test_the_definition_with_every_kind_of_node_runs_to_its_end() -> None:

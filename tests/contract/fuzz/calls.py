@@ -22,7 +22,7 @@ from tests.contract.fuzz.asked import (
 )
 from tests.contract.fuzz.selling import FAMILIES as SELLING
 from tests.contract.fuzz.stripe import FAMILIES as MAKING
-from tests.contract.replicate.cases import HELLO
+from tests.contract.replicate.cases import DEPLOYMENT, HELLO
 from tests.contract.vercel.cases import SITE
 
 STRIPE = (*MAKING, *SELLING)
@@ -43,6 +43,8 @@ OPENAI = Client(
     ),
 )  # fmt: skip
 _prediction = having(id=text, status=text)
+_release = having(model=text, version=text, hardware=text, number=count, min_instances=count,
+                  max_instances=count)  # fmt: skip
 REPLICATE = Client(
     "replicate",
     "REPLICATE_BASE_URL",
@@ -65,6 +67,18 @@ REPLICATE = Client(
               lambda made: replicate().cancel_prediction(made["predictions.create"]["id"]), flag),
         Asked("files.delete",
               lambda made: replicate().delete_file(made["files.create"]["id"]), flag),
+        Asked("account.get", lambda made: replicate().account(), text),
+        Asked("deployments.create", lambda made: replicate().create_deployment(DEPLOYMENT),
+              _release, is_repeatable=False),
+        Asked("deployments.get", lambda made: replicate().deployment(DEPLOYMENT["full_name"]),
+              _release),
+        Asked("deployments.update", lambda made: replicate().update_deployment(DEPLOYMENT),
+              _release, is_repeatable=False),
+        Asked("deployments.delete", lambda made: replicate().delete_deployment("acme/none"), flag),
+        Asked("trainings.list", lambda made: list(replicate().trainings(
+                  LONG_AGO, LONG_AGO + YEAR, lambda _: True)),
+              all_sound(_prediction)),
+        Asked("trainings.cancel", lambda made: replicate().cancel_training("none"), flag),
         Asked("probe", lambda made: replicate().probe(), nothing),
     ),
 )  # fmt: skip

@@ -43,7 +43,7 @@ def relay() -> Iterator[Relay]:
             self.close_connection = True
             self.wfile.write(sent)
 
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - as the library wants
+        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - as the library wants
 
         def _of_the_sandbox(self, body: bytes) -> bytes:
             headers = {
