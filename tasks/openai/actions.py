@@ -8,11 +8,9 @@ from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionOutput, Effect, Json, Reuse, action
 from app.prompts import Prompt
-from app.tariffs import current
-from app.tariffs.book import Cost
-from app.tariffs.rows import ANY_TIER
 from tasks import tariffs
 from tasks.openai.client import OpenAIApi, api, writing_seconds
+from tasks.openai.costs import cost, most
 from tasks.openai.settings import OpenAISettings
 from tasks.reuse import Reusable, account_of, age_seconds
 
@@ -175,7 +173,7 @@ def caption_ceiling(given: CaptionInput) -> int:
     """The cost of all calls that may be made, if each writes as much as it may."""
     settings, read = OpenAISettings.current(), _most_tokens(_messages(_said(given)))
     model, tier = settings.caption_model, settings.service_tier
-    return sum(_most(model, read, written, tier) for written in _MAX_TOKENS)
+    return sum(most(model, read, written, tier) for written in _MAX_TOKENS)
 
 
 @caption.costs_if_lost
@@ -183,7 +181,7 @@ def lost_cost(request: Json) -> int:
     """What OpenAI may bill for a call whose answer is lost: as many tokens as it may write. That is
     mostly too much; it stops a workflow early rather than late."""
     read = _most_tokens(_messages(request))
-    return _most(request["model"], read, request["max_tokens"], request.get("tier") or "auto")
+    return most(request["model"], read, request["max_tokens"], request.get("tier") or "auto")
 
 
 def _most_tokens(messages: list[Json]) -> int:
@@ -237,44 +235,6 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
         " too long; choose another (OPENAI_CAPTION_MODEL)",
         code="caption_cut_off",
     )
-
-
-def cost(made: Json) -> Cost:
-    """What a completion costs. The tokens that were read from a cache or written to one are among
-    `input_tokens`, and each kind has a price of its own; the reply says the tier."""
-    cached, kept = made.get("cached_tokens", 0), made.get("cache_write_tokens", 0)
-    used = {
-        "input_tokens": max(0, made["input_tokens"] - cached - kept),
-        "cached_tokens": cached,
-        "cache_write_tokens": kept,
-        "output_tokens": made["output_tokens"],
-    }
-    return tariffs.book("openai").cost(
-        made["model"],
-        used,
-        current.today(),
-        tier=made.get("tier") or ANY_TIER,
-        context=made["input_tokens"],
-    )
-
-
-def _most(model: str, read: int, written: int, tier: str) -> int:
-    """The most that a completion costs, in micro-USD: all that it reads may be written to a cache,
-    which is dearer for some models, and a level of service that has no room may be served as the
-    default. What `auto` means is not known: the dearest counts."""
-    book, on = tariffs.book("openai"), current.today()
-    kinds = ("input_tokens", "cached_tokens", "cache_write_tokens")
-    return max(
-        book.cost(
-            model, {kind: read, "output_tokens": written}, on, tier=served, context=read
-        ).micro_usd
-        for kind in kinds
-        for served in {tier, _SERVED_AS.get(tier, tier), "default"}
-    )
-
-
-_SERVED_AS = {"fast": "priority"}
-"""What the answer calls a level of service, if it is not what the request calls it."""
 
 
 def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:

@@ -10,7 +10,8 @@ from app import db
 from app.errors import Permanent, Retryable, Unknown
 from app.platform import Json
 from app.settings import Settings
-from tasks.openai.actions import CaptionInput, caption_ceiling, cost, lost_cost
+from tasks.openai.actions import CaptionInput, caption_ceiling, lost_cost
+from tasks.openai.costs import cost
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption
 from tests.contract.vendors import Vendors
