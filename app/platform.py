@@ -116,7 +116,15 @@ class CannotTell:
     reason: str = ""
 
 
-LookupAnswer = Found | Never | CannotTell
+@dataclass(frozen=True)
+class Lost:
+    """The answer of a lookup that will never tell: the call is sent again, and may be paid twice.
+
+    What it may have cost is booked (`costs_if_lost`). For calls that may be repeated.
+    """
+
+
+LookupAnswer = Found | Never | CannotTell | Lost
 
 
 @dataclass(frozen=True)
@@ -287,7 +295,8 @@ class Action:
 
     def costs_if_lost(self, function: Callable[[Json], int]) -> Callable[[Json], int]:
         """Declare the most that a call may have cost whose answer is lost, in micro-USD, from its
-        request (decorator). For a repeatable action: the call is sent again, and is paid twice."""
+        request (decorator). For an action that is repeatable, or whose lookup may say `Lost`: the
+        call is sent again, and is paid twice."""
         self.lost = function
         return function
 

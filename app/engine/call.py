@@ -154,11 +154,10 @@ class Call:
         """Add to the platform cost of this attempt, in micro-USD.
 
         `of` names the effect that cost it, by the vendor's id or by a name that is unique in the
-        workflow. Its cost is then booked at once, and only once, although the step, a later try and
-        a compensation may all report it. Without it, the cost is booked with the attempt's outcome,
-        and is lost if the worker dies before. `model` is what an effect was paid for, where the
-        platform has prices by model. Returns False if the effect was booked before. Raises Fenced
-        if the step's claim is lost.
+        workflow. Its cost is then booked at once and once, although the step, a later try and a
+        compensation may report it. Without it, the cost is booked with the attempt's outcome, and
+        is lost if the worker dies before. `model` is what an effect was paid for, if prices are by
+        model. Returns False if the effect was booked before, raises Fenced if the claim is lost.
         """
         if of is None:
             self.cost += micro_usd
@@ -181,18 +180,22 @@ class Call:
         ledger.book(*own, source="step", seconds=db.OUTCOME_PATIENCE_SECONDS)
 
     def write_off_lost(self) -> None:
-        """Book the most that each call of unknown outcome may have cost, if the action declares
-        that (`costs_if_lost`), and count the call as refused, so that it is sent again.
-
-        Raises Fenced if the step's claim is lost.
-        """
+        """Write off each open call that may be repeated, if the action declares what it may have
+        cost (`costs_if_lost`). Raises Fenced if the step's claim is lost."""
         if self.action.lost is None or self.claim.undo:
             return
         for intent in self.open_intents():
-            # Sent again, the call has another time, so each sending is booked once.
-            sent = f"{intent.key} at {intent.first_sent_at.timestamp()}"
+            if self.action.contract(intent.request).is_repeatable:
+                self.write_off(intent)
+
+    def write_off(self, intent: Intent) -> None:
+        """Book the most that an open call may have cost, and count it as refused, so that it is
+        sent again. Raises Fenced if the step's claim is lost."""
+        # Sent again, the call has another time, so each sending is booked once.
+        sent = f"{intent.key} at {intent.first_sent_at.timestamp()}"
+        if self.action.lost is not None:
             self.spend(self.action.lost(intent.request), of=sent)
-            self._resolve(intent, "refused", None)
+        self._resolve(intent, "refused", None)
 
     def deliveries(self, external_id: str | None = None) -> list[Json]:
         """The payloads of the verified webhooks for `external_id`, oldest first. The default is the
@@ -213,8 +216,7 @@ class Call:
         """The decisions {approved, by, is_owner, groups, comment, data} that people have made for
         this step since this generation of it has asked them (ASK), oldest first.
 
-        An action that asks people raises Suspend with a time, the name `signal` and an external id
-        for which webhooks may wake it too.
+        An action that asks raises Suspend with a time, `signal` and an id that webhooks may wake.
         """
         self.record_held()
         own = signal_id(self.workflow_id, signal, self.step_key)
@@ -230,9 +232,9 @@ class Call:
     def claim_object(self, object_id: str, mark: str | None) -> None:
         """Make sure that this workflow may change an object that exists at the platform already.
 
-        `mark` is the `reference` that the object carries in its metadata. An object without a mark
-        belongs to the first workflow that claims it. Raises Permanent if the object belongs to a
-        workflow that is not related to this one: neither its parent or child, nor its fork.
+        `mark` is the `reference` in the object's metadata. An object without one belongs to the
+        first workflow that claims it. Raises Permanent if it belongs to a workflow that is not
+        related to this one: neither its parent or child, nor its fork.
         """
         self.record_held()
         maker = workflow_of(mark) if mark else None
@@ -248,9 +250,9 @@ class Call:
     def require_own_organisation(self, object_id: str, mark: str | None) -> None:
         """Make sure that no other organisation has made an object at the platform.
 
-        For an object that any workflow of the organisation may answer, such as the dispute of a
-        payment. `mark` is as in `claim_object`; an object without a mark is accepted. Raises
-        Permanent, also if the workflow that the mark names is unknown.
+        For an object that any workflow of the organisation may answer, such as a dispute. `mark` is
+        as in `claim_object`; without one, an object is accepted. Raises Permanent, also if the
+        workflow that the mark names is unknown.
         """
         self.record_held()
         maker = workflow_of(mark) if mark else None
@@ -338,10 +340,9 @@ class Call:
     def state_of(self, external_id: str, read: Callable[[], State], poll_seconds: float) -> State:
         """What `read` says of the work that the vendor does for this step under the id.
 
-        No single failure of `read` ends what is paid for: a vendor's reads may lag behind, and
-        a proxy or another account's credential may answer in its place. The attempt that made the
-        work raises Suspend. A poll raises Retryable: without an answer it counts as no try, and
-        only after MOST_REFUSED_POLLS refusals one after the other it raises Permanent.
+        No failure of `read` ends what is paid for: reads may lag behind, and a proxy may answer in
+        the vendor's place. The attempt that made the work raises Suspend. A poll raises Retryable:
+        without an answer it counts as no try, and Permanent only after MOST_REFUSED_POLLS refusals.
         """
         try:
             return read()

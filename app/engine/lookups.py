@@ -17,6 +17,7 @@ from app.platform import (
     Json,
     Lookup,
     LookupAnswer,
+    Lost,
     Never,
 )
 
@@ -96,6 +97,14 @@ def _settle(call: Call, intent: Intent) -> str | None:
                 code="never_took_effect",
             )
         return "never"
+    if isinstance(answer, Lost):
+        call.write_off(intent)
+        if call.tries >= action.tries and not call.claim.stopping:
+            raise Permanent(
+                f"{intent.operation} was sent {call.tries} times and each answer was lost",
+                code="always_lost",
+            )
+        return "refused"
     # After a day the workflow is marked for attention, and the lookups go on.
     seconds = max(answer.after_seconds, pause_after(age))
     attention = "unknown_outcome" if age > PERSON_AFTER_SECONDS else None

@@ -40,6 +40,48 @@ def keep_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool:
     return bool(row["is_new"])
 
 
+def trace_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool:
+    """Commit for which step the effect of a stored webhook was made, if that had to be read at the
+    platform. False if it is known already, or no step of the actions `traced`."""
+    trace = delivery.trace
+    workflow_id, step_key = _place(None if trace is None else trace.reference)
+    effect = _effect(trace)
+    if effect is None or workflow_id is None:
+        return False
+    row = db.call(
+        "SELECT trace_delivery_v1(%s, %s, %s, %s, %s, %s) AS is_traced",
+        (platform, delivery.delivery_id, effect, workflow_id, step_key, traced),
+    )
+    assert row is not None
+    return bool(row["is_traced"])
+
+
+def reported_effects(platform: str, workflow_id: UUID, step_key: str) -> list[str]:
+    """The effects at a platform that webhooks report for a step, that are not known to be orphans,
+    and that no recorded call of the step has made, oldest first."""
+    rows = db.patiently(
+        lambda: db.rows(_REPORTED, (platform, workflow_id, step_key, workflow_id, step_key))
+    )
+    return list(dict.fromkeys(str(row["effect_id"]) for row in rows))
+
+
+_REPORTED = """
+SELECT d.effect_id FROM webhook_deliveries d
+ WHERE d.platform = %s AND d.effect_workflow_id = %s AND d.effect_step_key = %s
+   AND d.fate IS DISTINCT FROM 'orphan'
+   AND NOT EXISTS (SELECT FROM intents i
+                    WHERE i.workflow_id = %s AND i.step_key = %s AND i.effect_id = d.effect_id)
+ ORDER BY d.id
+"""
+
+
+def is_waited_for(external_id: str) -> bool:
+    """Whether a step has this external id at its platform."""
+    found = "SELECT EXISTS (SELECT FROM steps WHERE external_id = %s) AS is_known"
+    row = db.row(found, (external_id,))
+    return row is not None and bool(row["is_known"])
+
+
 def _effect(trace: Trace | None) -> str | None:
     if trace is None or not 0 < len(trace.effect_id) <= LONGEST_ID:
         return None

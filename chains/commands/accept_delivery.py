@@ -15,7 +15,7 @@ from app.errors import SignatureInvalid, Unavailable
 from app.keys import workflow_of
 from app.money.facts import UNREADABLE, Fact
 from app.platform import Delivery, FailedUndo, Json
-from app.protocol.deliveries import fail_effect, fail_undo, keep_delivery
+from app.protocol.deliveries import fail_effect, fail_undo, keep_delivery, trace_delivery
 from chains import waking
 from chains.actions import actions
 
@@ -38,6 +38,8 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
     told = _completed(platform, delivery)
+    if told.trace != delivery.trace:
+        trace_delivery(platform, told, _traced(platform))
     try:
         _book(platform, told)
     finally:
