@@ -1,14 +1,16 @@
-"""OpenAI: moderation and captions."""
+"""OpenAI: moderation, captions and answers."""
 
 from app.platform import Platform
 from tasks.openai import actions, client, webhook
+from tasks.openai.responses import adopting, responding
 from tasks.openai.settings import OpenAISettings
 
 PLATFORM = Platform(
     name="openai",
-    actions=(actions.moderate, actions.caption),
+    actions=(actions.moderate, actions.caption, responding.respond),
     verify=webhook.verify,
     probe=client.probe,
     settings=OpenAISettings,
     warm=client.warm,
+    completed=adopting.completed,
 )

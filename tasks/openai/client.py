@@ -1,7 +1,7 @@
 """Typed calls to OpenAI; every failure is raised as one of app.errors.
 
-Invariant: the SDK's own retries are off, and app.outbound.http sends its requests. Every call may
-be repeated. A completion whose answer is lost ends as Unknown, because OpenAI may bill it.
+Invariant: the SDK's own retries are off, and app.outbound.http sends its requests. A call that is
+billed and whose answer is lost ends as Unknown. Every other call may be repeated.
 https://platform.openai.com/docs/api-reference
 """
 
@@ -29,7 +29,7 @@ _WRITING_SECONDS = 30.0
 _PATIENT_SECONDS = 900.0
 """OpenAI's advice for `flex`, whose requests wait for room.
 https://developers.openai.com/api/docs/guides/flex-processing"""
-_PATIENT = frozenset({"flex", "auto"})
+PATIENT = frozenset({"flex", "auto"})
 """The levels of service that wait so long; `auto` may be that one."""
 _LOST = "no_answer"
 
@@ -82,6 +82,27 @@ class OpenAIApi:
         """Make one cheap authenticated read."""
         self._call("probe", self._sdk.models.list)
 
+    def perform(
+        self,
+        name: str,
+        ask: Callable[[Any], Any],
+        read: Callable[[Any], T],
+        demand: http.Demand | None = None,
+        *,
+        is_billed: bool = False,
+    ) -> T:
+        """Make a call of the SDK, and return what `read` makes of the JSON of its answer.
+
+        `ask` gets the SDK and gives its raw response: the SDK's own types would keep values of any
+        type, and warn of those that they do not know. `read` may raise what `http.reading` knows.
+        A call that `is_billed` and has no answer ends as Unknown, and any other as Retryable.
+        """
+
+        def perform() -> T:
+            return read(http.bounded(ask(self._sdk).http_response.json()))
+
+        return self._call(name, perform, demand, is_billed=is_billed)
+
     def _call(
         self,
         name: str,
@@ -118,7 +139,7 @@ class OpenAIApi:
 
 def writing_seconds(tier: str) -> float:
     """The time in which a completion must be there, at this level of service."""
-    return _PATIENT_SECONDS if tier in _PATIENT else _READ_SECONDS
+    return _PATIENT_SECONDS if tier in PATIENT else _READ_SECONDS
 
 
 def _slow_seconds(read_seconds: float) -> float:
@@ -147,19 +168,20 @@ def _completion(made: Any, model: str, tier: str) -> Json:
     choice, usage = made.choices[0], made.usage
     details = usage.prompt_tokens_details if usage else None
     return {
-        "text": _optional(choice.message.content) or "",
-        "refusal": _optional(choice.message.refusal) or None,
-        "finish_reason": _optional(choice.finish_reason) or "",
-        "model": _optional(made.model) or model,
-        "tier": _optional(made.service_tier) or tier,
-        "input_tokens": _count(usage.prompt_tokens) if usage else 0,
-        "cached_tokens": _count(details.cached_tokens) if details else 0,
-        "cache_write_tokens": _count(details.cache_write_tokens) if details else 0,
-        "output_tokens": _count(usage.completion_tokens) if usage else 0,
+        "text": optional(choice.message.content) or "",
+        "refusal": optional(choice.message.refusal) or None,
+        "finish_reason": optional(choice.finish_reason) or "",
+        "model": optional(made.model) or model,
+        "tier": optional(made.service_tier) or tier,
+        "input_tokens": count(usage.prompt_tokens) if usage else 0,
+        "cached_tokens": count(details.cached_tokens) if details else 0,
+        "cache_write_tokens": count(details.cache_write_tokens) if details else 0,
+        "output_tokens": count(usage.completion_tokens) if usage else 0,
     }
 
 
-def _optional(value: object) -> str | None:
+def optional(value: object) -> str | None:
+    """A text in an answer, or None. Raises TypeError if it is neither."""
     if value is not None and not isinstance(value, str):
         raise TypeError("not a text")
     return value
@@ -168,7 +190,8 @@ def _optional(value: object) -> str | None:
 _MOST_TOKENS = 10**9
 
 
-def _count(value: object) -> int:
+def count(value: object) -> int:
+    """A count of tokens in an answer, 0 if there is none. Raises ValueError if it is no count."""
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
@@ -245,7 +268,7 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
         str(message or "no message"),
         setting=SETTING,
         headers=dict(err.response.headers),
-        code=code or None,
+        code=code or ("not_found" if err.status_code == 404 else None),
         detail={"param": err.param} if isinstance(err.param, str) else None,
-        is_exhausted=limits.is_exhausted(code),
+        is_exhausted=limits.is_exhausted(code) or limits.is_exhausted(err.type),
     )

@@ -53,7 +53,7 @@ def told(reply: HttpReply) -> Told:
     answer = reply.json() if reply.status in (200, 429) else None
     body = answer if isinstance(answer, dict) else {}
     error = body.get("error")
-    if isinstance(error, dict) and is_exhausted(error.get("code")):
+    if isinstance(error, dict) and any(is_exhausted(error.get(name)) for name in ("code", "type")):
         return Told()
     if isinstance(error, dict) and NO_ROOM in (error.get("code"), error.get("type")):
         # The account has kept to its limits, so that its rate is not lowered. Its other steps wait
@@ -84,7 +84,7 @@ def told(reply: HttpReply) -> Told:
 
 
 def is_exhausted(code: object) -> bool:
-    """Whether the code of an error says that somebody must pay."""
+    """Whether the code of an error, or its type, says that somebody must pay."""
     return isinstance(code, str) and code in EXHAUSTED
 
 

@@ -13,7 +13,8 @@ Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 
 
 class OpenAISettings(PlatformSettings):
-    """`caption_model` and `moderation_model` are the models of the two actions."""
+    """`caption_model`, `moderation_model` and `respond_model` are the models of the actions where a
+    step names none."""
 
     model_config = SettingsConfigDict(env_prefix="OPENAI_")
 
@@ -24,10 +25,11 @@ class OpenAISettings(PlatformSettings):
     webhook_secret_old: StandardSecret = SecretStr("")
     caption_model: str = "gpt-6-luna"
     moderation_model: str = "omni-moderation-latest"
+    respond_model: str = "gpt-6-luna"
     service_tier: Tier = "default"
-    """The level of service that captions ask for. It is always sent: without it, or as `auto`, the
-    project's own setting at OpenAI decides, which may cost six times as much, so that budgets must
-    reserve that."""
+    """The level of service that captions and answers ask for. It is always sent: without it, or as
+    `auto`, the project's own setting at OpenAI decides, which may cost six times as much, so that
+    budgets must reserve that."""
     cache_seconds: float = Field(default=86_400.0, ge=0, le=LONGEST)
     """How old the result of an equal request may be that a step takes; 0: none is taken. A step's
     own `cache` comes first."""
@@ -35,6 +37,12 @@ class OpenAISettings(PlatformSettings):
     """The same for judgements, if it is less. A judgement follows from the brief and the model, and
     an hour covers the steps of a batch and those of a workflow that is started anew; but the model
     behind a name such as `omni-moderation-latest` changes, so an old judgement is not used long."""
+    poll_seconds: float = Field(default=60.0, gt=0)
+    """The time between two looks at a response in the background that has not ended."""
+    adopt_seconds: float = Field(default=3600.0, ge=0)
+    """So long the webhook about a response in the background is waited for, if the answer to the
+    call that asked for it was lost. Then the call is written off and made again. Without a secret
+    for webhooks it is so at once."""
     limit_requests: float = Field(default=500.0, ge=0)
     """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
     limit_tokens: float = Field(default=200_000.0, ge=0)
@@ -44,4 +52,4 @@ class OpenAISettings(PlatformSettings):
 
     def models(self) -> tuple[str, ...]:
         """See PlatformSettings."""
-        return self.caption_model, self.moderation_model
+        return self.caption_model, self.respond_model, self.moderation_model

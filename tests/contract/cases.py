@@ -85,7 +85,9 @@ class Effect:
     before it is made. A call `is_repeatable` if a second one changes nothing; if
     `errors_do_nothing`, the vendor says by a 5xx that nothing was done. `dear` are the sandbox's
     settings under which the step costs the most, and `dearest` is the step with the dearest input.
-    `fails` is the Outcome of an action that never succeeds.
+    `fails` is the Outcome of an action that never succeeds. `told` lets the vendor's webhook about
+    the effect arrive, if only that tells the lookup of a lost one; `gives_up` is when the lookup
+    waits for it no more.
     """
 
     action: str
@@ -107,6 +109,8 @@ class Effect:
     dear: Mapping[str, Any] = field(default_factory=dict)
     dearest: Callable[[Claim], Step] | None = None
     fails: type[Outcome] | None = None
+    told: Callable[[Vendors], None] | None = None
+    gives_up: timedelta | None = None
 
     @property
     def platform(self) -> str:

@@ -107,6 +107,11 @@ class Vendors:
         entries = self._ask("GET", "/journal")["entries"]
         return [entry["details"] for entry in entries if entry["effect"] == effect]
 
+    def ids(self, effect: str) -> list[str]:
+        """The vendors' ids of the objects of each effect of this kind, oldest first."""
+        entries = self._ask("GET", "/journal")["entries"]
+        return [entry["object_id"] for entry in entries if entry["effect"] == effect]
+
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.key}"}
         answer = requests.request(method, self.control + path, headers=headers, timeout=10, **more)

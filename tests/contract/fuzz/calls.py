@@ -4,6 +4,7 @@ from tasks.agora.client import api as agora
 from tasks.http import client as http_client
 from tasks.n8n.client import api as n8n
 from tasks.openai.client import api as openai
+from tasks.openai.responses import calls as responses
 from tasks.replicate.client import api as replicate
 from tasks.vercel.client import api as vercel
 from tests.contract.fuzz.asked import (
@@ -27,6 +28,18 @@ from tests.contract.vercel.cases import SITE
 
 STRIPE = (*MAKING, *SELLING)
 _MESSAGES = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+_RESPONSE = {
+    "model": "gpt-4.1-mini",
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "u"}]}],
+    "max_output_tokens": 100,
+    "background": False,
+}
+_response = having(
+    id=text, status=text, is_running=flag, model=text, tier=maybe(text), input_tokens=count,
+    text=lambda said: isinstance(said, str), refusal=maybe(text), reason=maybe(text),
+    output_tokens=count, cached_tokens=count, cache_write_tokens=count, reasoning_tokens=count,
+    metadata=lambda marks: all(map(text, marks)), error=maybe(having(code=text, message=text)),
+)  # fmt: skip
 OPENAI = Client(
     "openai",
     "OPENAI_BASE_URL",
@@ -39,6 +52,12 @@ OPENAI = Client(
                   input_tokens=count, cached_tokens=count, cache_write_tokens=count,
                   output_tokens=count, tier=maybe(text)),
               is_repeatable=False, errors_do_nothing=True),
+        Asked("responses.create", lambda made: responses.create(_RESPONSE, key()), _response,
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("responses.retrieve",
+              lambda made: responses.retrieve(made["responses.create"]["id"]), _response),
+        Asked("responses.delete", lambda made: responses.delete(made["responses.create"]["id"]),
+              flag),
         Asked("probe", lambda made: openai().probe(), nothing),
     ),
 )  # fmt: skip

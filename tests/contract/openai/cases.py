@@ -1,8 +1,21 @@
 """The cases of OpenAI."""
 
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from app.platform import Json
+from chains.commands.accept_delivery import accept_delivery
+from tasks.openai import webhook
 from tasks.openai.client import api
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
 from tests.contract.stage import Step
+from tests.contract.vendors import Vendors
+
+SECRET = "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA=="
+"""That of the settings of these tests (conftest.py)."""
+ASKED: Json = {"input": "Heroes of space on stage", "max_output_tokens": 500}
+_DEAR = {"input": "\U0001f3aa" * 64_000, "instructions": "\U0001f3ad" * 1_000}
 
 
 def caption(claim: Claim) -> Step:
@@ -18,6 +31,38 @@ def dearest_caption(claim: Claim) -> Step:
 def moderate(claim: Claim) -> Step:
     """A claimed step that checks a brief."""
     return claim("openai.moderate", {"brief": "Heroes of space on stage"})
+
+
+def respond(claim: Claim) -> Step:
+    """A claimed step that a model answers at once."""
+    return claim("openai.respond", ASKED)
+
+
+def respond_later(claim: Claim) -> Step:
+    """A claimed step that a model answers in the background."""
+    return claim("openai.respond", ASKED | {"background": True})
+
+
+def dearest_response(claim: Claim) -> Step:
+    """A claimed step with a long input, whose images OpenAI fetches."""
+    images = [{"url": f"http://127.0.0.1:1/{number}.png"} for number in range(10)]
+    return claim("openai.respond", ASKED | _DEAR | {"images": images})
+
+
+def tell(vendors: Vendors) -> None:
+    """Let the events about all responses arrive that were asked for; they may run still."""
+    for each in vendors.ids("captions"):
+        told("response.completed", each)
+
+
+def told(kind: str, response: str, message: str = "") -> bool:
+    """Let an event about a response arrive. Whether it is new."""
+    event = {"id": "evt_1", "object": "event", "type": kind, "data": {"id": response}}
+    body = json.dumps(event).encode()
+    now = datetime.now(UTC)
+    headers = sign_standard(body, now, SECRET)
+    delivery = webhook.verify(headers, body, now)
+    return accept_delivery("openai", replace(delivery, delivery_id=message or f"msg_{response}"))
 
 
 CASES = Cases(
@@ -45,6 +90,30 @@ CASES = Cases(
             # The model reasons as long as it may, at each of the calls, and writes nothing.
             dear={"openai__reasoning_tokens": 50_000},
             dearest=dearest_caption,
+        ),
+        Effect(
+            "openai.respond",
+            respond,
+            "responses.create",
+            "captions",
+            errors_do_nothing=True,
+            dear={"openai__reasoning_tokens": 50_000},
+            dearest=dearest_response,
+        ),
+        Effect(
+            "openai.respond",
+            respond_later,
+            "responses.create",
+            "captions",
+            suspends=True,
+            is_looked_up=True,
+            undone="responses_deleted",
+            results=("cancelled", "already"),
+            held={"openai__hold": True},
+            reads="responses.retrieve",
+            errors_do_nothing=True,
+            told=tell,
+            gives_up=timedelta(hours=1, minutes=1),
         ),
     ),
 )

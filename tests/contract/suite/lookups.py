@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.errors import Unknown
-from app.platform import CannotTell, Found, Never
+from app.platform import CannotTell, Found, Lost, Never
 from tests.contract.cases import Claim, Effect
 from tests.contract.vendors import Vendors
 
@@ -19,6 +19,9 @@ def test_a_lost_reply_is_found_and_the_step_goes_on(
     looked_up.plan(vendors, "lost_reply")
     with pytest.raises(Unknown):
         prepared.run()
+    if looked_up.told is not None:
+        assert isinstance(prepared.look_up(), CannotTell)
+        looked_up.told(vendors)
     answer = prepared.look_up()
     assert isinstance(answer, Found)
     prepared.adopt(answer)
@@ -34,9 +37,11 @@ def test_what_never_arrived_is_never_in_time(
     with pytest.raises(Unknown):
         prepared.run()
     intent = prepared.open_intent()
-    assert isinstance(prepared.look_up(), CannotTell if looked_up.lag else Never)
-    earlier = replace(intent, first_sent_at=intent.first_sent_at - timedelta(minutes=10))
-    assert isinstance(prepared.look_up(earlier), Never)
+    is_late = looked_up.lag is not None or looked_up.told is not None
+    assert isinstance(prepared.look_up(), CannotTell if is_late else Never)
+    long_ago = intent.first_sent_at - (looked_up.gives_up or timedelta(minutes=10))
+    ended = Never if looked_up.gives_up is None else Lost
+    assert isinstance(prepared.look_up(replace(intent, first_sent_at=long_ago)), ended)
     assert vendors.count(looked_up.books) == 0
 
 
@@ -48,6 +53,8 @@ def test_an_effect_whose_reply_was_lost_is_undone(
     undone_if_lost.plan(vendors, "lost_reply")
     with pytest.raises(Unknown):
         prepared.run()
+    if undone_if_lost.told is not None:
+        undone_if_lost.told(vendors)
     assert prepared.undo()["result"] == undone_if_lost.results[0]
     assert undone_if_lost.undoings(vendors) == 1
 

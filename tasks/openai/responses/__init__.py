@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: texts and structured answers, at once or in the background."""

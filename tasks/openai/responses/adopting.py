@@ -1,0 +1,120 @@
+"""Finds the response of a call whose answer was lost, and undoes what a step has asked for.
+
+OpenAI's events name a response only by its id. An event about one for which no step waits is read
+at OpenAI, once, for the step's reference in its metadata; so the step can find it here.
+"""
+
+from dataclasses import replace
+from urllib.parse import quote
+
+from app.engine.call import Call
+from app.errors import NotConfigured, Outcome, Permanent, PlatformUnavailable, Retryable
+from app.platform import CannotTell, Delivery, Found, Intent, Json, LookupAnswer, Lost, Trace, Undo
+from app.protocol.deliveries import is_waited_for, reported_effects
+from tasks.openai import plain
+from tasks.openai.responses import calls
+from tasks.openai.responses.calls import CREATE
+from tasks.openai.responses.responding import respond, spend
+from tasks.openai.settings import OpenAISettings
+from tasks.signatures import text_at
+
+_PAUSE_SECONDS = 15.0
+_EVENTS = "response."
+
+
+def completed(delivery: Delivery) -> Delivery:
+    """An event about a response, with the step for which the response was made if no step waits for
+    it. Raises PlatformUnavailable if OpenAI does not tell now: the event must be sent again."""
+    known = delivery.external_id
+    if known is None or not delivery.kind.startswith(_EVENTS) or is_waited_for(known):
+        return delivery
+    try:
+        seen = plain.read(f"/responses/{quote(known, safe='')}", "responses.retrieve")
+    except (Outcome, NotConfigured) as err:
+        if isinstance(err, Permanent):
+            # It is not ours, or was deleted.
+            return delivery
+        raise PlatformUnavailable(f"{known} cannot be read at OpenAI now: {err.message}") from err
+    reference = text_at(seen, "metadata", "reference")
+    return delivery if reference is None else replace(delivery, trace=Trace(known, reference))
+
+
+@respond.looked_up
+def find_response(call: Call, intent: Intent) -> LookupAnswer:
+    """Look for the response among those of which webhooks have told.
+
+    One in the background has `adopt_seconds` to end and to be told of. An answer at once that was
+    lost is never told of.
+    """
+    if not intent.request["background"]:
+        return Lost()
+    for each in reported_effects("openai", call.workflow_id, call.original_key):
+        try:
+            seen = calls.retrieve(each)
+        except Permanent as err:
+            if err.code != "not_found":
+                raise
+            continue
+        if seen["metadata"].get("generation") == str(intent.generation):
+            return Found({"id": seen["id"], "status": seen["status"]})
+    settings = OpenAISettings.current()
+    if not settings.webhook_secret.get_secret_value():
+        return Lost()
+    left = settings.adopt_seconds - call.age_seconds(intent)
+    if left <= 0:
+        return Lost()
+    return CannotTell(min(left, _PAUSE_SECONDS), "no webhook has told of the response yet")
+
+
+@respond.compensation
+def discard(call: Call, undo: Undo) -> Json:
+    """Stop the responses that still run, and delete all that the step has asked for at OpenAI."""
+    known = [str(undo.external_id)] if undo.is_orphan else _responses_of(call, undo)
+    results = {_remove(call, each) for each in known}
+    order = ("cancelled", "deleted", "already", "nothing")
+    result = next((each for each in order if each in results), "nothing")
+    return {"result": result, "responses": known}
+
+
+def _responses_of(call: Call, undo: Undo) -> list[str]:
+    """The ids of the step's responses, the one included whose answer was lost."""
+    found = [undo.external_id]
+    for intent in undo.intents:
+        if intent.operation != CREATE:
+            continue
+        if intent.response is not None:
+            found.append(text_at(intent.response, "id"))
+        elif intent.resolution is None:
+            found.append(_lost(call, intent))
+    return list(dict.fromkeys(each for each in found if each))
+
+
+def _lost(call: Call, intent: Intent) -> str | None:
+    answer = find_response(call, intent)
+    if isinstance(answer, CannotTell):
+        raise Retryable(
+            f"it is not known yet whether a response was made: {answer.reason}",
+            code="cannot_tell",
+            after=answer.after_seconds,
+        )
+    return str(answer.response["id"]) if isinstance(answer, Found) else None
+
+
+def _remove(call: Call, response: str) -> str:
+    """Stop and delete a response; `already` if OpenAI does not have it."""
+    try:
+        seen = calls.retrieve(response)
+        was_running = seen["is_running"]
+        if was_running:
+            calls.cancel(response)
+            seen = calls.retrieve(response)
+    except Permanent as err:
+        if err.code == "not_found":
+            return "already"
+        raise
+    if seen["is_running"]:
+        raise Retryable("OpenAI has not stopped the response yet", code="still_running", after=2.0)
+    spend(call, seen)
+    if not calls.delete(response):
+        return "already"
+    return "cancelled" if was_running and seen["status"] == "cancelled" else "deleted"

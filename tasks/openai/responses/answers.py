@@ -1,0 +1,148 @@
+"""Reads what OpenAI answers about responses, and judges how a response has ended.
+
+What reading raises ends as `unreadable`. Status 200 with a failed or incomplete response is normal.
+https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator, validators
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from app.errors import Permanent
+from app.outbound import http
+from app.platform import Json
+from tasks.openai.client import count, optional
+
+RUNNING = ("queued", "in_progress")
+PASSING = frozenset(
+    ("failed_to_download_image", "rate_limit_exceeded", "server_error", "vector_store_timeout")
+)
+"""The codes of failed responses that another one may not meet."""
+
+
+def begun(seen: Json) -> Json:
+    """A response that was asked for: {id, status}."""
+    return {"id": http.text_at(seen, "id"), "status": http.text_at(seen, "status")}
+
+
+def response(seen: Json) -> Json:
+    """A response as it is now: {id, status, is_running, model, tier, text, refusal, error, reason,
+    metadata, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens}.
+
+    `refusal` is null unless the model refuses; `error` is {code, message} of one that has failed;
+    `reason` says why one is incomplete.
+    """
+    usage = seen.get("usage") or {}
+    read, written = usage.get("input_tokens_details"), usage.get("output_tokens_details")
+    texts, refusals = _said(seen.get("output") or [])
+    state = begun(seen)
+    return state | {
+        "is_running": state["status"] in RUNNING,
+        "model": http.text_at(seen, "model"),
+        "tier": optional(seen.get("service_tier")),
+        "text": "".join(texts),
+        "refusal": " ".join(refusals) if refusals else None,
+        "error": _error(seen.get("error")),
+        "reason": optional((seen.get("incomplete_details") or {}).get("reason")),
+        "metadata": {k: v for k, v in (seen.get("metadata") or {}).items() if isinstance(v, str)},
+        "input_tokens": count(usage.get("input_tokens")),
+        "cached_tokens": count((read or {}).get("cached_tokens")),
+        "cache_write_tokens": count((read or {}).get("cache_write_tokens")),
+        "output_tokens": count(usage.get("output_tokens")),
+        "reasoning_tokens": count((written or {}).get("reasoning_tokens")),
+    }
+
+
+def _said(output: list[Any]) -> tuple[list[str], list[str]]:
+    """The texts and the refusals in the messages of an output."""
+    texts, refusals = [], []
+    for item in output:
+        if item.get("type") != "message":
+            continue
+        for part in item["content"]:
+            if part.get("type") == "output_text":
+                texts.append(optional(part["text"]) or "")
+            elif part.get("type") == "refusal":
+                refusals.append(optional(part["refusal"]) or "refused")
+    return texts, refusals
+
+
+def _error(error: Any) -> Json | None:
+    if error is None:
+        return None
+    code, message = optional(error.get("code")), optional(error.get("message"))
+    return {"code": code or "unknown", "message": message or "no message"}
+
+
+def require_whole(seen: Json, most_tokens: int) -> None:
+    """Raise Permanent unless a response that has ended is a whole answer.
+
+    The codes are `cut_off` (the tokens did not suffice), `refused` (for its content), `incomplete`
+    (another reason), `cancelled`, and that of OpenAI with `response_` before it if it has failed.
+    """
+    detail = {"response": seen["id"]}
+    if seen["status"] == "failed":
+        error = seen["error"] or {"code": "unknown", "message": "no message"}
+        raise Permanent(
+            f"the response failed: {error['message']}",
+            code=f"response_{http.code_of(error['code']) or 'failed'}",
+            detail=detail,
+        )
+    if seen["status"] == "cancelled":
+        raise Permanent("the response was cancelled at OpenAI", code="cancelled", detail=detail)
+    if seen["reason"] == "content_filter":
+        said = "OpenAI's content filter stopped the answer"
+        raise Permanent(said, code="refused", detail=detail)
+    if seen["refusal"] is not None:
+        raise Permanent(seen["refusal"], code="refused", detail=detail)
+    if seen["reason"] == "max_output_tokens":
+        raise Permanent(
+            f"the answer was cut off after {seen['output_tokens']} tokens, of which the model"
+            f" thought {seen['reasoning_tokens']}: raise the step's `max_output_tokens`"
+            f" ({most_tokens} now), or lower its `reasoning_effort`",
+            code="cut_off",
+            detail=detail,
+        )
+    if seen["status"] != "completed":
+        why = seen["reason"] or f"it ended as {seen['status']}"
+        raise Permanent(f"the answer is not complete: {why}", code="incomplete", detail=detail)
+    if not seen["text"]:
+        raise Permanent("the model wrote no answer", code="empty_answer", detail=detail)
+
+
+def structured(seen: Json, schema: Json) -> Any:
+    """The answer of a response, which must have this JSON Schema.
+
+    Raises Permanent `answer_invalid` if it has another form.
+    """
+    try:
+        answer = http.bounded(json.loads(seen["text"], parse_constant=_no_constant))
+        fault = next(_Checker(schema, registry=Registry()).iter_errors(answer), None)
+    except (ValueError, RecursionError, Unresolvable) as err:
+        raise _invalid(seen, f"it cannot be checked: {type(err).__name__}") from err
+    if fault is not None:
+        place = "/".join(map(str, fault.absolute_path))
+        raise _invalid(seen, f"/{place}: {fault.message[:200]}")
+    return answer
+
+
+def _invalid(seen: Json, why: str) -> Permanent:
+    return Permanent(
+        f"the answer does not have the form of `answer_schema`: {why}",
+        code="answer_invalid",
+        detail={"response": seen["id"]},
+    )
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+_UNCHECKED = ("pattern", "patternProperties")
+"""OpenAI lets a model write only what matches patterns. We do not match them again: that can take
+for ever. References out of the schema are not followed either (the registry is empty)."""
+_extend: Any = validators.extend
+_Checker: Any = _extend(Draft202012Validator, dict.fromkeys(_UNCHECKED, lambda *_: None))

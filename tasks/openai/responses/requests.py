@@ -1,0 +1,94 @@
+"""The request that is made of a step's input.
+
+Invariant: the request that is recorded is the body that is sent, but for pictures of ours. Those
+stand in it by their ids, and their content is put there when it is sent.
+"""
+
+from app.engine.call import Call
+from app.payload import text_of
+from app.platform import Json
+from tasks.openai.pictures import data_url
+from tasks.openai.responses.inputs import Image, RespondInput, is_background, model_of, tier_of
+
+IMAGE_TOKENS = 4_000
+"""More than a picture takes at the details that are offered."""
+_PICTURE = "artifact"
+"""The field of a recorded request that has the id of a picture of ours."""
+_SCHEMA_NAME = "answer"
+"""The name under which OpenAI is given the schema of an answer."""
+
+
+def body_of(given: RespondInput) -> Json:
+    """What decides the answer: the body of the request, without its marks."""
+    parts: list[Json] = [{"type": "input_text", "text": given.input}]
+    parts += [_part(each) for each in given.images]
+    body: Json = {
+        "model": model_of(given),
+        "input": [{"role": "user", "content": parts}],
+        "max_output_tokens": given.max_output_tokens,
+        "service_tier": tier_of(given),
+    }
+    if given.instructions is not None:
+        body["instructions"] = given.instructions
+    if given.reasoning_effort is not None:
+        body["reasoning"] = {"effort": given.reasoning_effort}
+    text: Json = {} if given.verbosity is None else {"verbosity": given.verbosity}
+    if given.answer_schema is not None:
+        form = {"name": _SCHEMA_NAME, "schema": given.answer_schema, "strict": True}
+        text["format"] = {"type": "json_schema", **form}
+    return body | ({"text": text} if text else {})
+
+
+def request_of(call: Call, given: RespondInput) -> Json:
+    """The whole request, with the marks by which the step's response is known.
+
+    It is always stored, explicitly: OpenAI otherwise forgets a response in the background after ten
+    minutes in some projects. https://developers.openai.com/api/docs/guides/background
+    """
+    marks = {"reference": call.reference, "generation": str(call.generation)}
+    return body_of(given) | {
+        "metadata": marks,
+        "store": True,
+        "background": is_background(given),
+    }
+
+
+def sent(call: Call, request: Json) -> Json:
+    """The request with the content of its pictures. Raises Permanent if one cannot be sent."""
+
+    def shown(message: Json) -> Json:
+        return {**message, "content": [_sent(call, part) for part in message["content"]]}
+
+    return {**request, "input": [shown(each) for each in request["input"]]}
+
+
+def _sent(call: Call, part: Json) -> Json:
+    if _PICTURE not in part:
+        return part
+    shown = {name: value for name, value in part.items() if name != _PICTURE}
+    return shown | {"image_url": data_url(call, part[_PICTURE])}
+
+
+def _part(image: Image) -> Json:
+    source: Json = {_PICTURE: image.artifact} if image.artifact else {"image_url": image.url}
+    return {"type": "input_image", **source, "detail": image.detail}
+
+
+def most_read(body: Json) -> int:
+    """More than the tokens that a model reads for a request: a token of text has at least one byte,
+    and the model adds a few to each message."""
+    texts = "".join(texts_of(body)).encode("utf-8", "surrogatepass")
+    return len(texts) + images_in(body) * IMAGE_TOKENS + 200
+
+
+def texts_of(body: Json) -> list[str]:
+    """All that a model reads of a request, without its pictures."""
+    form = body.get("text", {}).get("format", {}).get("schema")
+    said = [part.get("text", "") for each in body["input"] for part in each["content"]]
+    return [body.get("instructions", ""), "" if form is None else text_of(form), *said]
+
+
+def images_in(body: Json) -> int:
+    """The number of pictures in a request."""
+    parts = [part for each in body["input"] for part in each["content"]]
+    return sum(part["type"] == "input_image" for part in parts)

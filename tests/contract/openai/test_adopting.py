@@ -1,0 +1,144 @@
+"""A response whose answer was lost: its webhook tells of it, or the call is written off."""
+
+import os
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from app.errors import PlatformUnavailable, Suspend, Unknown
+from app.platform import CannotTell, Found, Lost
+from app.protocol import intents
+from app.protocol.deliveries import reported_effects
+from app.settings import Settings
+from chains.repair.reconcile import reconcile
+from tasks.openai.responses import calls
+from tasks.openai.responses.responding import lost_cost
+from tests.contract.cases import Claim
+from tests.contract.openai.cases import ASKED, respond, respond_later, tell, told
+from tests.contract.openai.test_responses import spent, wait_for
+from tests.contract.pictures import wait
+from tests.contract.stage import Step
+from tests.contract.vendors import Vendors
+from tests.integration.conftest import Kernel
+from tests.integration.driving import drive
+
+
+def lost(step: Claim, vendors: Vendors) -> Step:
+    """A step whose response runs in the background, and whose answer was lost."""
+    asked = respond_later(step)
+    vendors.fault("openai", "responses.create", "lost_reply")
+    with pytest.raises(Unknown):
+        asked.run()
+    return asked
+
+
+def test_a_webhook_adopts_the_response_whose_answer_was_lost(step: Claim, vendors: Vendors) -> None:
+    asked = lost(step, vendors)
+    asked.call().write_off_lost()
+    intent = asked.open_intent()
+    assert isinstance(asked.look_up(), CannotTell)
+    (response,) = vendors.ids("captions")
+    wait_for(response)
+    assert told("response.completed", response)
+    assert not told("response.completed", response)
+    found = asked.look_up()
+    assert found == Found({"id": response, "status": "completed"})
+    asked.adopt(found)
+    with pytest.raises(Suspend) as waiting:
+        asked.run()
+    assert waiting.value.external_id == response
+    assert wait(asked, response)["response"] == response
+    assert 0 < spent(asked) < lost_cost(intent.request)
+    assert vendors.count("captions") == 1
+
+
+def test_the_response_of_another_step_or_generation_is_not_adopted(
+    step: Claim, vendors: Vendors
+) -> None:
+    other = respond_later(step)
+    with pytest.raises(Suspend):
+        other.run()
+    again = other.retried()
+    asked = lost(step, vendors)
+    vendors.fault("openai", "responses.create", "reset_before")
+    with pytest.raises(Unknown):
+        again.run()
+    tell(vendors)
+    assert isinstance(again.look_up(), CannotTell)
+    assert isinstance(asked.look_up(), Found)
+
+
+def test_without_webhooks_a_lost_call_is_written_off_at_once(
+    step: Claim, vendors: Vendors, configure: Callable[..., Settings]
+) -> None:
+    asked = lost(step, vendors)
+    configure(DATABASE_URL=os.environ["DATABASE_URL"], OPENAI_WEBHOOK_SECRET="")
+    assert asked.look_up() == Lost()
+    request = asked.open_intent().request
+    asked.call().write_off(asked.open_intent())
+    with pytest.raises(Suspend):
+        asked.run()
+    assert vendors.count("captions") == 2
+    assert spent(asked) == lost_cost(request)
+
+
+def test_an_answer_at_once_that_is_lost_is_asked_for_again(step: Claim, vendors: Vendors) -> None:
+    asked = respond(step)
+    vendors.fault("openai", "responses.create", "lost_reply")
+    with pytest.raises(Unknown):
+        asked.run()
+    assert asked.look_up() == Lost()
+
+
+def test_an_event_is_sent_again_while_its_response_cannot_be_read(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked = lost(step, vendors)
+    (response,) = vendors.ids("captions")
+    vendors.fault("openai", "responses.retrieve", "status", status=503)
+    with pytest.raises(PlatformUnavailable):
+        told("response.completed", response)
+    assert reported_effects("openai", asked.claim.workflow_id, "step") == []
+    assert not told("response.completed", response)
+    assert reported_effects("openai", asked.claim.workflow_id, "step") == [response]
+
+
+def test_an_event_about_a_response_that_is_not_ours_is_kept_and_does_nothing(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked = lost(step, vendors)
+    assert told("response.failed", "resp_of/../others?x=1")
+    assert isinstance(asked.look_up(), CannotTell)
+
+
+@pytest.fixture
+def waiting(kernel: Kernel, vendors: Vendors) -> UUID:
+    """A workflow whose step waits for a response in the background, which does not end."""
+    vendors.change(openai__hold=True)
+    node = {"step": "ask", "action": "openai.respond", "with": {**ASKED, "background": True}}
+    workflow = kernel.start(kernel.register(node))
+    drive()
+    return workflow
+
+
+def test_an_event_about_a_response_that_is_waited_for_wakes_its_step_and_reads_nothing(
+    kernel: Kernel, vendors: Vendors, waiting: UUID
+) -> None:
+    (response,) = vendors.ids("captions")
+    assert kernel.step(waiting, "ask")["external_id"] == response
+    vendors.fault("openai", "responses.retrieve", "status", status=503)
+    assert told("response.completed", response)
+    assert kernel.step(waiting, "ask")["status"] == "pending"
+
+
+def test_a_response_that_was_written_off_and_comes_late_is_an_orphan(
+    kernel: Kernel, vendors: Vendors, waiting: UUID
+) -> None:
+    (intent,) = intents.intents(waiting, "ask")
+    # The first sending of the step, whose answer was lost.
+    late = calls.create(intent.request, "a key")["id"]
+    assert told("response.completed", late)
+    reconcile()
+    (found,) = [each for each in kernel.events(waiting) if each["type"] == "OrphanFound"]
+    assert found["data"] == {"external_id": late}
