@@ -172,3 +172,16 @@ def test_one_whose_reply_is_lost_is_found_by_its_webhook(
     found = openai_client.responses.retrieve(event["data"]["id"])
     assert (found.status, found.metadata) == ("completed", {"step": "s1"})
     assert quick.books()["captions"] == 1
+
+
+@pytest.mark.long
+def test_two_hundred_are_outstanding_and_each_ends_with_one_webhook(
+    held: Sandbox, openai_client: openai.OpenAI, catcher: Catcher
+) -> None:
+    made = {begun(openai_client, input=f"Brief: stall {n}").id for n in range(200)}
+    until(lambda: held.control("GET", "/underway")["objects"] == 0)
+    held.settings(openai__hold=False)
+    until(lambda: len(catcher.events(HOOK, "response.completed")) >= len(made))
+    told = [each["data"]["id"] for each in catcher.events(HOOK)]
+    assert (len(told), set(told)) == (200, made)
+    assert all(openai_client.responses.retrieve(each).status == "completed" for each in made)
