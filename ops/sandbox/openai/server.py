@@ -42,7 +42,7 @@ class OpenAI(Vendor):
     def __init__(self, box: Box) -> None:
         desk, hooks = Desk(box), Hooks(box)
         shelf, images = Shelf(desk), Images(desk)
-        batched = (Chat(desk), Responses(desk, hooks), Moderations(desk), Embeddings(desk))
+        batched = (Chat(desk), Responses(desk, hooks, shelf), Moderations(desk), Embeddings(desk))
         others = (Models(desk), images, Audio(desk), Files(desk, shelf))
         work = _work_of([route for family in batched for route in family.routes()])
         work["/v1/images/generations"] = ("images.generate", images.prepare)

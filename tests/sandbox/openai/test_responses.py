@@ -127,37 +127,6 @@ def test_the_input_is_listed_in_pages(openai_client: openai.OpenAI) -> None:
     assert caught.value.code == "integer_above_max_value"
 
 
-def test_other_images_make_another_text_and_take_tokens(openai_client: openai.OpenAI) -> None:
-    def seen(name: str) -> tuple[str, int]:
-        url = f"https://a.example/{name}"
-        part: Any = {"type": "input_image", "image_url": url, "detail": "auto"}
-        given: Any = [{"role": "user", "content": [{"type": "input_text", "text": BRIEF}, part]}]
-        made = openai_client.responses.create(model=MODEL, input=given)
-        assert made.usage
-        return made.output_text, made.usage.input_tokens
-
-    texts = {name: seen(name) for name in ("a.png", "b.png", "c.png")}
-    assert len({text for text, _ in texts.values()}) > 1
-    assert seen("a.png") == texts["a.png"]
-    assert all(tokens > 700 for _, tokens in texts.values())
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("nowhere", "Expected a valid URL"),
-        ("data:text/plain;base64,aGk=", "unsupported MIME type 'text/plain'"),
-        ("data:image/png;base64,aGk=", "does not represent a valid image"),
-        ("data:image/png;base64,%%", "does not represent a valid image"),
-    ],
-)
-def test_what_is_no_image_is_refused(openai_client: openai.OpenAI, url: str, words: str) -> None:
-    part: Any = {"type": "input_image", "image_url": url, "detail": "auto"}
-    with pytest.raises(openai.BadRequestError, match=words) as caught:
-        openai_client.responses.create(model=MODEL, input=[{"role": "user", "content": [part]}])
-    assert caught.value.param == "input[0].content[0].image_url"
-
-
 def test_a_text_fits_the_schema_that_is_asked_for(openai_client: openai.OpenAI) -> None:
     schema = {
         "type": "object",

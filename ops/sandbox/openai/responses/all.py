@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.openai import wire
 from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.files.shelf import Shelf
 from ops.sandbox.openai.hooks.events import Hooks
 from ops.sandbox.openai.responses import asking, events, shapes
 from ops.sandbox.openai.responses.asking import KIND
@@ -22,8 +23,8 @@ from ops.sandbox.wire import Call, Dropped, Refusal, Route, reply
 class Responses:
     """Creates, reads, cancels and deletes responses."""
 
-    def __init__(self, desk: Desk, hooks: Hooks) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, hooks: Hooks, shelf: Shelf) -> None:
+        self._desk, self._shelf = desk, shelf
         self._runs = Runs(desk, hooks)
 
     def routes(self) -> Sequence[Route]:
@@ -42,7 +43,7 @@ class Responses:
 
     def _create(self, call: Call) -> Response:
         given = self._desk.given(call)
-        asked = asking.asked(self._desk, given)
+        asked = asking.asked(self._desk, self._shelf, given)
         self._desk.admit(call, asked.model, asked.read_tokens + (asked.most_tokens or 0))
         response = shapes.begun(asked, self._desk.tier(given))
         with self._desk.store.transaction():
@@ -64,7 +65,7 @@ class Responses:
         return _broken(found, end)
 
     def _count(self, call: Call) -> Response:
-        tokens = asking.counted(self._desk, self._desk.given(call))
+        tokens = asking.counted(self._desk, self._shelf, self._desk.given(call))
         return reply({"object": "response.input_tokens", "input_tokens": tokens})
 
     def _retrieve(self, call: Call, id: str) -> Response:

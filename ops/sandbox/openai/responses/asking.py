@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ops.sandbox.openai import wire
 from ops.sandbox.openai.desk import Desk, tokens_of, writer
+from ops.sandbox.openai.files.shelf import Shelf
 from ops.sandbox.openai.responses import items, tools
 from ops.sandbox.openai.writing import schemas
 from ops.sandbox.openai.writing.answers import reasons
@@ -62,7 +64,7 @@ class Asked:
         return found
 
 
-def asked(desk: Desk, given: Json) -> Asked:
+def asked(desk: Desk, shelf: Shelf, given: Json) -> Asked:
     """Return what a body asks for; raise OpenAI's error for what is wrong or not built."""
     model = writer(given)
     check_built(given)
@@ -72,19 +74,19 @@ def asked(desk: Desk, given: Json) -> Asked:
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         raise wire.error(400, message, "stream_options")
     wire.metadata_of(given)
-    found = _read(desk, given, model)
+    found = _read(desk, shelf, given, model)
     return replace(found, read_tokens=_within_window(desk, found))
 
 
-def counted(desk: Desk, given: Json) -> int:
+def counted(desk: Desk, shelf: Shelf, given: Json) -> int:
     """Return the tokens that the input of a body has."""
     check_built(given)
     model = writer(given) if given.get("model") else ""
-    return _read(desk, given, model).read_tokens
+    return _read(desk, shelf, given, model).read_tokens
 
 
-def _read(desk: Desk, given: Json, model: str) -> Asked:
-    own = items.items_of(given, lambda item_id: _stored(desk, item_id))
+def _read(desk: Desk, shelf: Shelf, given: Json, model: str) -> Asked:
+    own = items.items_of(given, items.Kept(partial(_stored, desk), shelf.read))
     before = _before(desk, given)
     if not own and not before:
         raise wire.missing("input")

@@ -6,11 +6,12 @@ Items that are no messages, calls of functions, outputs of those or reasoning ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ops.sandbox.box import token62
 from ops.sandbox.openai import wire
-from ops.sandbox.openai.writing.seen import check_image, tokens_of_image
+from ops.sandbox.openai.writing.seen import check_bytes, check_image, tokens_of_image
 from ops.sandbox.store import Json
 
 PREFIXES = {
@@ -25,7 +26,14 @@ _DEFAULTS: dict[str, Json] = {
 }
 _REFERENCE = "item_reference"
 _LONGEST_ID = 64
-Find = Callable[[str], Json | None]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an input may point to by an id: the item of a stored response, the bytes of a file."""
+
+    item: Callable[[str], Json | None]
+    file: Callable[[str], bytes | None]
 
 
 def new_id(kind: str) -> str:
@@ -33,22 +41,22 @@ def new_id(kind: str) -> str:
     return f"{PREFIXES[kind]}_{token62(48).lower()}"
 
 
-def items_of(given: Json, find: Find) -> list[Json]:
+def items_of(given: Json, kept: Kept) -> list[Json]:
     """Return the items of an input, which may be a text, with their ids.
 
-    `find` gives the item to which a reference points. Raise OpenAI's error for an item or a part
-    of a message that is not built.
+    Raise OpenAI's error for an item or a part of a message that is not built, and for an id of
+    nothing that is kept.
     """
     value = given.get("input")
     if isinstance(value, str):
         value = [{"role": "user", "content": value}] if value else []
-    return [_item(each, f"input[{number}]", find) for number, each in enumerate(value or [])]
+    return [_item(each, f"input[{number}]", kept) for number, each in enumerate(value or [])]
 
 
-def _item(given: Json, at: str, find: Find) -> Json:
+def _item(given: Json, at: str, kept: Kept) -> Json:
     kind = given.get("type") or ("message" if "role" in given else _REFERENCE)
     if kind == _REFERENCE:
-        return _referred(given["id"], find)
+        return _referred(given["id"], kept)
     if kind not in PREFIXES:
         raise wire.unsupported_value(f"{at}.type", kind, list(PREFIXES))
     for name in ("async", "caller", "namespace", "phase"):
@@ -59,19 +67,19 @@ def _item(given: Json, at: str, find: Find) -> Json:
     wire.long_text(f"{at}.id", item.get("id", ""), _LONGEST_ID)
     item["id"] = item.get("id") or new_id(kind)
     if kind == "message":
-        item["content"] = _content(item, at)
+        item["content"] = _content(item, at, kept)
     if kind == "function_call_output":
         if "call_id" not in item:
             raise wire.missing(f"{at}.call_id")
         if isinstance(item["output"], list):
             item["output"] = [
-                _part(each, f"{at}.output[{n}]") for n, each in enumerate(item["output"])
+                _part(each, f"{at}.output[{n}]", kept) for n, each in enumerate(item["output"])
             ]
     return item
 
 
-def _referred(item_id: str, find: Find) -> Json:
-    item = find(item_id)
+def _referred(item_id: str, kept: Kept) -> Json:
+    item = kept.item(item_id)
     if item is None:
         message = (
             f"Item with id '{item_id}' not found. Items are not persisted when `store` is set to "
@@ -81,32 +89,37 @@ def _referred(item_id: str, find: Find) -> Json:
     return item
 
 
-def _content(item: Json, at: str) -> list[Json]:
+def _content(item: Json, at: str, kept: Kept) -> list[Json]:
     content = item["content"]
     if isinstance(content, str):
         if item["role"] == "assistant":
             return [{"type": "output_text", "text": content, "annotations": [], "logprobs": []}]
         return [{"type": "input_text", "text": content}]
-    return [_part(each, f"{at}.content[{number}]") for number, each in enumerate(content)]
+    return [_part(each, f"{at}.content[{number}]", kept) for number, each in enumerate(content)]
 
 
-def _part(given: Json, at: str) -> Json:
+def _part(given: Json, at: str, kept: Kept) -> Json:
     if given.get("prompt_cache_breakpoint") is not None:
         raise wire.unsupported(f"{at}.prompt_cache_breakpoint")
     if given["type"] == "input_image":
-        return {"detail": "auto", **_image(given, at)}
+        return {"detail": "auto", **_image(given, at, kept)}
     if given["type"] in ("input_text", "output_text", "refusal"):
         return given
     raise wire.unsupported_value(f"{at}.type", given["type"])
 
 
-def _image(given: Json, at: str) -> Json:
-    url = given.get("image_url")
-    if given.get("file_id") is not None:
-        raise wire.unsupported(f"{at}.file_id")
-    if not url:
+def _image(given: Json, at: str, kept: Kept) -> Json:
+    url, file_id = given.get("image_url"), given.get("file_id")
+    if file_id is not None:
+        data = kept.file(file_id)
+        if data is None:
+            message = f"No such File object: {file_id}"
+            raise wire.error(400, message, f"{at}.file_id", "image_file_not_found")
+        check_bytes(data, f"{at}.file_id")
+    elif not url:
         raise wire.missing(f"{at}.image_url")
-    check_image(url, f"{at}.image_url")
+    else:
+        check_image(url, f"{at}.image_url")
     return {**given, "detail": given.get("detail") or "auto"}
 
 
@@ -121,8 +134,12 @@ def prompt_of(items: list[Json]) -> str:
 
 
 def images_of(items: list[Json]) -> tuple[str, ...]:
-    """Return the addresses of the images in the messages."""
-    return tuple(part["image_url"] for part in _parts(items) if part["type"] == "input_image")
+    """Return the addresses, or the ids of the files, of the images in the messages."""
+    return tuple(
+        part.get("image_url") or part["file_id"]
+        for part in _parts(items)
+        if part["type"] == "input_image"
+    )
 
 
 def text_of(items: list[Json]) -> str:

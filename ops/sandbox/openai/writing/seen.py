@@ -46,6 +46,12 @@ def check_image(url: str, param: str) -> None:
         raise _no_image(param)
 
 
+def check_bytes(data: bytes, param: str) -> None:
+    """Raise OpenAI's error if the bytes of a file are no image."""
+    if not any(data.startswith(each) for each in _IMAGES.values()):
+        raise _no_image(param)
+
+
 def _no_image(param: str) -> Refusal:
     message = (
         "The image data you provided does not represent a valid image. Please check your input and "
