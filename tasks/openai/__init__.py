@@ -1,13 +1,13 @@
-"""OpenAI: moderation, captions and answers."""
+"""OpenAI: moderation, captions, answers and vectors."""
 
 from app.platform import Platform
-from tasks.openai import actions, client, webhook
+from tasks.openai import actions, client, embedding, webhook
 from tasks.openai.responses import adopting, responding
 from tasks.openai.settings import OpenAISettings
 
 PLATFORM = Platform(
     name="openai",
-    actions=(actions.moderate, actions.caption, responding.respond),
+    actions=(actions.moderate, actions.caption, responding.respond, embedding.embed),
     verify=webhook.verify,
     probe=client.probe,
     settings=OpenAISettings,

@@ -13,8 +13,8 @@ Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 
 
 class OpenAISettings(PlatformSettings):
-    """`caption_model`, `moderation_model` and `respond_model` are the models of the actions where a
-    step names none."""
+    """`caption_model`, `moderation_model`, `respond_model` and `embed_model` are the models of the
+    actions where a step names none."""
 
     model_config = SettingsConfigDict(env_prefix="OPENAI_")
 
@@ -26,6 +26,7 @@ class OpenAISettings(PlatformSettings):
     caption_model: str = "gpt-6-luna"
     moderation_model: str = "omni-moderation-latest"
     respond_model: str = "gpt-6-luna"
+    embed_model: str = "text-embedding-3-small"
     service_tier: Tier = "default"
     """The level of service that captions and answers ask for. It is always sent: without it, or as
     `auto`, the project's own setting at OpenAI decides, which may cost six times as much, so that
@@ -52,4 +53,5 @@ class OpenAISettings(PlatformSettings):
 
     def models(self) -> tuple[str, ...]:
         """See PlatformSettings."""
-        return self.caption_model, self.respond_model, self.moderation_model
+        own = (self.caption_model, self.respond_model, self.embed_model)
+        return (*own, self.moderation_model)

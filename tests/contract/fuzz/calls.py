@@ -3,6 +3,7 @@
 from tasks.agora.client import api as agora
 from tasks.http import client as http_client
 from tasks.n8n.client import api as n8n
+from tasks.openai import embedding
 from tasks.openai.client import api as openai
 from tasks.openai.responses import calls as responses
 from tasks.replicate.client import api as replicate
@@ -40,6 +41,7 @@ _response = having(
     output_tokens=count, cached_tokens=count, cache_write_tokens=count, reasoning_tokens=count,
     metadata=lambda marks: all(map(text, marks)), error=maybe(having(code=text, message=text)),
 )  # fmt: skip
+_TEXTS = {"model": "text-embedding-3-small", "input": ["a"], "encoding_format": "base64"}
 OPENAI = Client(
     "openai",
     "OPENAI_BASE_URL",
@@ -51,6 +53,9 @@ OPENAI = Client(
               having(text=lambda said: isinstance(said, str), refusal=maybe(text), model=text,
                   input_tokens=count, cached_tokens=count, cache_write_tokens=count,
                   output_tokens=count, tier=maybe(text)),
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("embeddings.create", lambda made: embedding.create(_TEXTS, key()),
+              having(vectors=all_sound(text), model=text, tokens=count),
               is_repeatable=False, errors_do_nothing=True),
         Asked("responses.create", lambda made: responses.create(_RESPONSE, key()), _response,
               is_repeatable=False, errors_do_nothing=True),

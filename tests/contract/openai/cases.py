@@ -65,6 +65,16 @@ def told(kind: str, response: str, message: str = "") -> bool:
     return accept_delivery("openai", replace(delivery, delivery_id=message or f"msg_{response}"))
 
 
+def embed(claim: Claim) -> Step:
+    """A claimed step that makes vectors of two texts."""
+    return claim("openai.embed", {"texts": ["Heroes of space", "Rain"]})
+
+
+def dearest_embedding(claim: Claim) -> Step:
+    """A claimed step with the most texts, of letters that have four bytes each."""
+    return claim("openai.embed", {"texts": ["\U0001f3aa" * 4_000] * 64})
+
+
 CASES = Cases(
     "openai",
     Call(
@@ -114,6 +124,14 @@ CASES = Cases(
             errors_do_nothing=True,
             told=tell,
             gives_up=timedelta(hours=1, minutes=1),
+        ),
+        Effect(
+            "openai.embed",
+            embed,
+            "embeddings.create",
+            "embeddings",
+            errors_do_nothing=True,
+            dearest=dearest_embedding,
         ),
     ),
 )
