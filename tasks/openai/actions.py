@@ -11,6 +11,7 @@ from app.prompts import Prompt
 from tasks import tariffs
 from tasks.openai.client import OpenAIApi, api, writing_seconds
 from tasks.openai.costs import cost, most
+from tasks.openai.pictures import Picture, data_url
 from tasks.openai.settings import OpenAISettings
 from tasks.reuse import Reusable, account_of, age_seconds
 
@@ -30,35 +31,52 @@ _SYSTEM = (
 
 
 class ModerateInput(Reusable):
-    """The text to check."""
+    """The text to check, a picture, or both, which are then judged together."""
 
-    brief: str = Field(min_length=1, max_length=_MAX_BRIEF)
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["brief"]}, {"required": ["picture"]}]}
+    )
+    brief: str | None = Field(default=None, min_length=1, max_length=_MAX_BRIEF)
+    picture: Picture | None = None
+
+    @model_validator(mode="after")
+    def _has_any(self) -> Self:
+        if self.brief is None and self.picture is None:
+            raise ValueError("needs a `brief`, a `picture` or both")
+        return self
 
 
 @action("openai.moderate", input=ModerateInput, effect=Effect.REPEATABLE)
 def moderate(call: Call, given: ModerateInput) -> Json:
-    """Check the brief: {flagged, categories, model}.
+    """Check the brief or the picture: {flagged, categories, model}.
 
-    Raises Permanent `brief_refused` if the brief is flagged.
+    Raises Permanent `brief_refused` if it is flagged.
     """
     model = OpenAISettings.current().moderation_model
     tariffs.require_alive(
         call, "openai", model, operation="moderations.create", setting="OPENAI_MODERATION_MODEL"
     )
     # No intent is recorded: a moderation is free and leaves nothing at OpenAI that must be undone.
-    result = api().moderate(model, given.brief)
+    result = api().moderate(model, given.brief, _address(call, given))
     if result["flagged"]:
         names = ", ".join(result["categories"]) or "an unnamed category"
         raise Permanent(
-            f"the brief was refused: {names}",
+            f"the {'brief' if given.picture is None else 'picture'} was refused: {names}",
             code="brief_refused",
             detail={"categories": result["categories"]},
         )
     return result
 
 
+def _address(call: Call, given: ModerateInput) -> str | None:
+    picture = given.picture
+    if picture is None or picture.artifact is None:
+        return None if picture is None else picture.url
+    return data_url(call, picture.artifact)
+
+
 class Moderation(ActionOutput):
-    """The judgement of the model `model`; a brief that is flagged fails the step."""
+    """The judgement of the model `model`; what is flagged fails the step."""
 
     flagged: bool
     categories: list[str]
@@ -73,6 +91,17 @@ def _account() -> Json:
     return account_of(settings.base_url, settings.api_key)
 
 
+def _shown(call: Call, given: ModerateInput) -> Json:
+    """What is shown, for an equal request: a picture of ours by its content. Behind the address of
+    another there may be a new one each time, which only the age of the result bounds."""
+    picture = given.picture
+    if picture is None:
+        return {}
+    if picture.artifact is None:
+        return {"url": picture.url}
+    return {"picture": call.artifacts.digest(picture.artifact)}
+
+
 def _moderation_seconds() -> float:
     settings = OpenAISettings.current()
     return min(settings.cache_seconds, settings.moderation_cache_seconds)
@@ -80,9 +109,10 @@ def _moderation_seconds() -> float:
 
 moderate.reuse = Reuse(
     account=_account,
-    request=lambda _, given: {
+    request=lambda call, given: {
         "model": OpenAISettings.current().moderation_model,
         "brief": given.brief,
+        **_shown(call, given),
     },
     # A moderation is free, but a call takes a place under the limits of the model.
     seconds=lambda given: age_seconds(given, _moderation_seconds()),

@@ -41,11 +41,16 @@ class OpenAIApi:
         self._sdk = _sdk(settings)
         self._spare = spare(SETTING, settings.api_key, settings.api_key_old)
 
-    def moderate(self, model: str, text: str) -> Json:
-        """Check a text, free of charge: {flagged, categories: the flagged ones, model}."""
+    def moderate(self, model: str, text: str | None, picture: str | None = None) -> Json:
+        """Check a text, a picture at an address or both, free of charge: {flagged, categories: the
+        flagged ones, model}."""
+        parts: list[Any] = [] if text is None else [{"type": "text", "text": text}]
+        if picture is not None:
+            parts.append({"type": "image_url", "image_url": {"url": picture}})
+        given = parts if text is None or picture is not None else text
         return self._call(
             "moderations.create",
-            lambda: _moderation(self._sdk.moderations.create(model=model, input=text)),
+            lambda: _moderation(self._sdk.moderations.create(model=model, input=given)),
             limits.demand(model),
         )
 
