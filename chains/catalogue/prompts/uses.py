@@ -23,15 +23,25 @@ from chains.plans.prompt_rules import (
 )
 
 _NAMING = """
-SELECT name, version, active OR coalesce(weight, 0) > 0 AS is_live FROM definitions
- WHERE prompts_of = :project AND retired_at IS NULL AND prompts @> cast(:reference AS jsonb)
- ORDER BY name, version
+SELECT d.name, d.version, d.active OR coalesce(d.weight, 0) > 0
+       OR EXISTS (SELECT FROM workflows AS w
+                   WHERE w.type = d.name AND w.version = d.version AND w.status = 'pending')
+       OR EXISTS (SELECT FROM definitions AS other WHERE other.retired_at IS NULL
+                     AND jsonb_path_exists(other.body, '$.** ? (exists (@.workflow)
+                           && @.type == $name && @.version == $version)',
+                           jsonb_build_object('name', d.name, 'version', d.version))) AS is_live
+  FROM definitions AS d
+ WHERE d.prompts_of = :project AND d.retired_at IS NULL
+   AND d.prompts @> cast(:reference AS jsonb)
+ ORDER BY d.name, d.version
 """
 
 
 def naming(connection: Connection, subject: Subject, **which: str | int) -> Sequence[RowMapping]:
     """The versions of definitions that are not retired and name the prompt, with this `label` or
-    `version`, if it is given: {name, version, is_live}. New workflows may start on a live one."""
+    `version`, if it is given: {name, version, is_live}. On a live one new workflows start: it is
+    active, has a weight, has workflows that are still to start, or is started as a child by its
+    number."""
     reference = dumps([{"name": subject.name, **which}])
     given = {"project": subject.project_id, "reference": reference}
     return connection.execute(text(_NAMING), given).mappings().all()
