@@ -4,7 +4,7 @@ A step names a prompt by a fixed name and a fixed label or version, so that it c
 the definition is stored, and so that whoever starts a workflow chooses no prompt.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ from chains.language.faults import Fault, near, pointer
 from chains.language.fitting import is_reference, misfits
 from chains.language.tree import nodes
 from chains.prompts.body import schema_of
+
+MOST_NAMED = 100
+"""The most prompts that a definition names, counted by name and label or version."""
 
 Which = str | int
 """A version of a prompt, by a label or by its number."""
@@ -65,7 +68,7 @@ def prompts_used(definition: Definition, actions: Mapping[str, Action]) -> list[
     return [use for place in places if not [*_shape_faults(place)] and (use := _use(place))]
 
 
-def references(uses: list[Use]) -> list[Json]:
+def references(uses: Sequence[Use]) -> list[Json]:
     """The prompts that these uses name, each once."""
     found = {(use.prompt, use.which): use.reference for use in uses}
     return [*found.values()]
@@ -78,6 +81,10 @@ def prompt_faults(
 
     If `prompts` is None, only the form is checked: it is not known which prompts there are.
     """
+    count = len(references(prompts_used(definition, actions)))
+    if count > MOST_NAMED:
+        yield "/do", f"names {count} prompts, and {MOST_NAMED} are allowed"
+        return
     for place in _places(definition, actions):
         faults = [*_shape_faults(place)]
         yield from faults

@@ -128,6 +128,19 @@ def test_the_prompts_of_a_definition_are_listed_once_each_also_of_compensations(
     ]
 
 
+def test_a_definition_names_a_hundred_prompts_at_most() -> None:
+    def with_versions(count: int) -> Json:
+        given = [named(label=None, version=number + 1) for number in range(count)]
+        steps = [
+            {"step": f"s{number}", "action": "openai.caption", "with": {"prompt": each}}
+            for number, each in enumerate(given)
+        ]
+        return {"name": "sample", "do": {"sequence": steps}}
+
+    assert faults(with_versions(101)) == {"/do": "names 101 prompts, and 100 are allowed"}
+    assert len(examine(definition_of(with_versions(100)), actions()).steps) == 100
+
+
 def test_a_rehearsal_renders_the_prompt_as_a_worker_does() -> None:
     body = using(named(variables={"brief": {"$": "input.brief"}}))
     given = {"text": "Brief: {{ brief }}", "variables": BRIEF, "settings": {"cache": False}}

@@ -14,11 +14,13 @@ from chains.catalogue.prompts.subject import Author, Subject
 from chains.language.definition import Definition
 from chains.language.faults import Fault
 from chains.plans.prompt_rules import (
+    MOST_NAMED,
     KnownPrompt,
     KnownPrompts,
     Use,
     fit_faults,
     prompts_used,
+    references,
     use_faults,
 )
 
@@ -116,14 +118,14 @@ def unfit(connection: Connection, project_id: UUID, uses: Sequence[Use]) -> list
 
 
 def known_prompts(connection: Connection, project_id: UUID, uses: Sequence[Use]) -> KnownPrompts:
-    """The prompts of the project that these uses name, as far as they exist."""
-    which = {use.which for use in uses}
-    given = {
-        "project": project_id,
-        "names": sorted({use.prompt for use in uses}),
-        "labels": [each for each in which if isinstance(each, str)],
-        "versions": [each for each in which if isinstance(each, int)],
-    }
+    """The prompts of the project that these uses name, as far as they exist, with those versions.
+
+    Of the bodies only what `use_faults` reads: {variables, settings}.
+    """
+    named = references(uses)
+    if len(named) > MOST_NAMED:
+        return {}
+    given = {"project": project_id, "named": dumps(named)}
     return {
         row["name"]: KnownPrompt(
             row["labels"], {int(version): body for version, body in row["bodies"].items()}
@@ -138,17 +140,24 @@ SELECT pg_advisory_xact_lock_shared(prompt_lock_v1(id)) FROM (
    ORDER BY id) AS named
 """
 _KNOWN = """
+WITH named AS MATERIALIZED (
+  SELECT * FROM jsonb_to_recordset(cast(:named AS jsonb))
+             AS n (name text, label text, version integer))
 SELECT p.name, coalesce(l.labels, '{}') AS labels, coalesce(v.bodies, '{}') AS bodies
   FROM prompts AS p
   CROSS JOIN LATERAL (SELECT jsonb_object_agg(label, version) AS labels
                         FROM prompt_labels WHERE prompt_id = p.id) AS l
   CROSS JOIN LATERAL (
-    SELECT jsonb_object_agg(version, body) AS bodies FROM prompt_versions
+    SELECT jsonb_object_agg(version, jsonb_build_object(
+             'variables', body -> 'variables', 'settings', body -> 'settings')) AS bodies
+      FROM prompt_versions
      WHERE prompt_id = p.id
-       AND (version = ANY (cast(:versions AS integer[]))
-            OR version IN (SELECT version FROM prompt_labels
-                            WHERE prompt_id = p.id AND label = ANY (:labels)))) AS v
- WHERE p.project_id = :project AND p.name = ANY (:names) AND p.deleted_at IS NULL
+       AND version IN (
+           SELECT coalesce(n.version, pointing.version) FROM named AS n
+             LEFT JOIN prompt_labels AS pointing
+               ON pointing.prompt_id = p.id AND pointing.label = n.label
+            WHERE n.name = p.name)) AS v
+ WHERE p.project_id = :project AND p.name IN (SELECT name FROM named) AND p.deleted_at IS NULL
 """
 
 
