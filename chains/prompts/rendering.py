@@ -14,6 +14,7 @@ from app.platform import Json
 from app.prompts import MOST_CHARACTERS
 from chains.language.faults import MAX_FAULTS, Fault
 from chains.language.fitting import misfits
+from chains.language.patterns.time_limits import MOST_SECONDS, seconds_left
 from chains.prompts.body import schema_of
 from chains.prompts.template import Place, parse
 
@@ -28,7 +29,9 @@ def render(body: Json, values: Mapping[str, Any], base: str = "/variables") -> l
     given = whole_numbers({name: each for name, each in values.items() if each is not None})
     faults = [*_unprintable(given, base)]
     if not faults:
-        faults = [*misfits(given, schema_of(body["variables"]), base)]
+        # The tests of a version share one limit of time.
+        seconds = min(MOST_SECONDS, seconds_left())
+        faults = [*misfits(given, schema_of(body["variables"]), base, seconds=seconds)]
     if faults:
         raise InvalidInput(
             f"{faults[0][0]}: {faults[0][1]}",
@@ -40,7 +43,7 @@ def render(body: Json, values: Mapping[str, Any], base: str = "/variables") -> l
         name: text_of(given[name] if name in given else schema["default"])
         for name, schema in body["variables"].items()
     }
-    return _rendered(body["messages"], texts)
+    return _rendered(body["messages"], texts, base)
 
 
 def whole_text(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -64,7 +67,7 @@ def _unprintable(values: Mapping[str, Any], base: str) -> list[Fault]:
     ]
 
 
-def _rendered(messages: Sequence[Json], texts: Mapping[str, str]) -> list[Json]:
+def _rendered(messages: Sequence[Json], texts: Mapping[str, str], base: str) -> list[Json]:
     parsed = [parse(message["content"]).pieces for message in messages]
     pieces = [
         [texts[piece.name] if isinstance(piece, Place) else piece for piece in each]
@@ -75,7 +78,7 @@ def _rendered(messages: Sequence[Json], texts: Mapping[str, str]) -> list[Json]:
         raise InvalidInput(
             f"with these values the prompt has {size} characters, and {MOST_CHARACTERS} are"
             " allowed",
-            field="/variables",
+            field=base,
             code="prompt_too_large",
         )
     return [

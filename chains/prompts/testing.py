@@ -7,7 +7,7 @@ from app.errors import InvalidInput
 from app.platform import Json
 from chains.language.faults import MAX_FAULTS, Fault, pointer
 from chains.language.patterns.keywords import matches, pattern_fault
-from chains.language.patterns.time_limits import TakesTooLong, time_limit
+from chains.language.patterns.time_limits import TakesTooLong, check_time, time_limit
 from chains.prompts.rendering import render, whole_text
 
 _MOST_SECONDS = 2.0
@@ -42,6 +42,7 @@ def tokens_of(text: str) -> int:
 
 def _all_faults(body: Json) -> Iterator[Fault]:
     for number, case in enumerate(body["tests"]):
+        check_time()
         at = f"/tests/{number}"
         name = f"test {case['name']!r}: " if "name" in case else ""
         for place, words in _faults(body, case, at):
@@ -49,7 +50,7 @@ def _all_faults(body: Json) -> Iterator[Fault]:
 
 
 def _faults(body: Json, case: Json, at: str) -> Iterator[Fault]:
-    if not any(check in case for check in _CHECKS):
+    if all(case.get(check) in (None, []) for check in _CHECKS):
         yield at, f"checks nothing; it needs one of {', '.join(_CHECKS)}"
         return
     try:

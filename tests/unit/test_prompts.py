@@ -8,12 +8,15 @@ from pydantic import ValidationError
 from app.errors import InvalidInput
 from app.platform import Json
 from app.prompts import MOST_CHARACTERS, Prompt, prompt_fields
+from chains.language.patterns.time_limits import time_limit
 from chains.prompts.body import PromptBody, checksum, stored_form
 from chains.prompts.comparing import lines_of
 from chains.prompts.rendering import render
 from chains.prompts.template import Place, parse
 from chains.prompts.testing import run_tests
 from tasks.openai.actions import CaptionInput, ModerateInput
+
+LONG = "x" * MOST_CHARACTERS
 
 
 def stored(**given: Any) -> Json:
@@ -125,6 +128,12 @@ def test_a_small_template_makes_no_huge_message() -> None:
     assert caught.value.code == "prompt_too_large"
 
 
+def test_values_are_checked_within_the_time_of_the_tests() -> None:
+    body = stored(text="{{ a }}")
+    with time_limit(-1), pytest.raises(InvalidInput, match="takes too long"):
+        render(body, {"a": "x"})
+
+
 @pytest.mark.parametrize(
     ("given", "place", "words"),
     [
@@ -191,6 +200,8 @@ def test_a_body_of_another_shape_is_refused(given: Json) -> None:
     ("case", "place", "words"),
     [
         ({}, "/tests/0", "checks nothing"),
+        ({"contains": [], "lacks": []}, "/tests/0", "checks nothing"),
+        ({"variables": {"name": LONG}, "lacks": ["x"]}, "/tests/0/variables", "characters, and"),
         ({"contains": ["Dear", "Eve"]}, "/tests/0/contains/1", "does not contain 'Eve'"),
         ({"lacks": ["Ada"]}, "/tests/0/lacks/0", "contains 'Ada'"),
         ({"equals": "Dear Ada,"}, "/tests/0/equals", "the text is another: 'Be kind."),
