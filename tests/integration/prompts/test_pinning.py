@@ -10,7 +10,7 @@ import pytest
 from psycopg2 import extensions
 
 from app import db
-from app.errors import Permanent
+from app.errors import Conflict, Permanent
 from app.settings import Settings
 from chains.catalogue import versions
 from chains.catalogue.prompts import deleting, labels
@@ -104,6 +104,16 @@ def test_the_replay_of_a_dead_letter_goes_on_with_the_version_that_failed(
     anew = two.start()
     reach(anew)
     assert two.used(anew) == 2
+
+
+def test_a_version_that_a_fork_still_uses_is_not_deleted(two: Prompts, ada: Caller) -> None:
+    workflow = two.start()
+    reach(workflow)
+    two.move(2)
+    forked = fork(ada, workflow, from_step="b").id
+    db.row("UPDATE workflows SET completed_at = clock_timestamp() WHERE id = %s", (workflow,))
+    with pytest.raises(Conflict, match=f"workflow {forked} has not ended"):
+        deleting.delete_version(two.author, "caption", 1)
 
 
 def test_a_child_uses_what_the_label_says_when_it_starts(two: Prompts) -> None:
