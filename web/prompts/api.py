@@ -113,11 +113,12 @@ def get_prompt_version(path: PromptVersionPath) -> JsonResponse:
 @api.delete(
     "/prompts/<string:name>/versions/<int:version>",
     summary="Delete a version of a prompt",
-    responses={204: None, **problems(404, 409)},
+    responses={204: None, **problems(403, 404, 409)},
 )
 def delete_prompt_version(path: PromptVersionPath) -> Response:
     """409 while a label points to it, while a definition that is not retired names its number, or
-    while a workflow that has not ended uses it. Its number is not given again."""
+    while a workflow that has not ended uses it. Needs an admin key if a label that a definition
+    names may be rolled back to it. Its number is not given again."""
     deleting.delete_version(_author(), path.name, path.version)
     return Response(status=HTTPStatus.NO_CONTENT)
 

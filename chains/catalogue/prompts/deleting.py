@@ -10,17 +10,23 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from app import db
-from app.errors import Conflict
+from app.errors import Conflict, Forbidden
 from chains.catalogue.prompts.subject import Author, Subject, body_of, locked
 from chains.catalogue.prompts.uses import naming
 
 
 def delete_version(author: Author, name: str, version: int) -> None:
-    """Delete a version; raise NotFound if there is none, and Conflict while something uses it."""
+    """Delete a version; raise NotFound if there is none, and Conflict while something uses it.
+
+    Raise Forbidden without an admin key, if a label that a definition names may be rolled back to
+    it: otherwise that rollback would pass over it.
+    """
     with db.begin() as connection:
         subject = locked(connection, author.user_id, name)
         body_of(connection, subject, version)
         given = {"id": subject.id, "version": version}
+        if not author.is_admin:
+            _refuse_needed_by_rollback(connection, subject, given)
         _refuse_labelled(connection, f"{_LABELS} AND version = :version", given)
         _refuse_named(connection, subject, version=version)
         _refuse_running(connection, given)
@@ -57,6 +63,26 @@ def _refuse_labelled(connection: Connection, statement: str, given: Mapping[str,
             f"labels point to it: {', '.join(found)}; move or remove them first",
             code="prompt_labelled",
         )
+
+
+_ROLLED_BACK_TO = """
+SELECT DISTINCT label FROM prompt_moves JOIN prompt_labels USING (prompt_id, label)
+ WHERE prompt_id = :id AND to_version = :version AND NOT is_rollback AND taken_back_at IS NULL
+ ORDER BY label
+"""
+
+
+def _refuse_needed_by_rollback(
+    connection: Connection, subject: Subject, given: Mapping[str, Any]
+) -> None:
+    for label in connection.execute(text(_ROLLED_BACK_TO), given).scalars().all():
+        for row in naming(connection, subject, label=label):
+            raise Forbidden(
+                f"the label {label!r}, which {row['name']} version {row['version']} names, may be"
+                " rolled back to it, so the request needs an admin key:"
+                " playalter keys create EMAIL --admin",
+                code="admin_required",
+            )
 
 
 def _refuse_named(connection: Connection, subject: Subject, **which: int) -> None:

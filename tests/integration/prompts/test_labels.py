@@ -77,6 +77,23 @@ def test_a_rollback_passes_over_what_was_deleted(prompts: Prompts) -> None:
     assert prompts.rollback().version == 1
 
 
+def test_a_version_for_the_rollback_of_a_shared_label_is_deleted_by_an_admin_only(
+    prompts: Prompts,
+) -> None:
+    for text in ("{{ brief }}", "2 {{ brief }}", "3 {{ brief }}"):
+        prompts.make(text, LABEL)
+    prompts.make("4 {{ brief }}", "beta")
+    prompts.make("5 {{ brief }}", "beta")
+    prompts.register()
+    plain = Author(prompts.author.user_id, is_admin=False)
+    with pytest.raises(Forbidden, match="'production', which captioned version 1 names"):
+        deleting.delete_version(plain, "caption", 2)
+    deleting.delete_version(plain, "caption", 4)
+    assert prompts.rollback().version == 2
+    deleting.delete_version(plain, "caption", 3)
+    deleting.delete_version(prompts.author, "caption", 1)
+
+
 def test_each_label_has_a_history_of_its_own(prompts: Prompts) -> None:
     prompts.make("one", LABEL)
     prompts.make("two", "staging")
