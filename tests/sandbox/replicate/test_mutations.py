@@ -20,8 +20,9 @@ def failures(sandbox: Sandbox, http: requests.Session, seed: int, count: int) ->
     for _ in range(count):
         method, path, query, headers, body = drawn.request()
         sent = {name: each.encode("latin-1") for name, each in headers.items()}
+        asked = {name: str(each).encode("utf-8", "surrogatepass") for name, each in query.items()}
         answer = http.request(
-            method, base + path, params=query, headers=sent, data=body, timeout=30
+            method, base + path, params=asked, headers=sent, data=body, timeout=30
         )
         said = f"seed {seed}: {answer.status_code} {method} {path} {query} {headers} {body[:300]!r}"
         if answer.status_code >= 500:
