@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -23,6 +23,7 @@ from ops.sandbox.openai.prompts import plain
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Route, reply
 
+Commit = Callable[[], Response]
 # A category is flagged if the text contains one of its words.
 CATEGORIES: dict[str, str] = {
     "harassment": r"worthless scum|pathetic loser",
@@ -56,9 +57,13 @@ class Moderations:
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoint."""
-        return [("POST", "/v1/moderations", "moderations.create", self._create)]
+        return [("POST", "/v1/moderations", "moderations.create", lambda c: self.prepare(c)())]
 
-    def _create(self, call: Call) -> Response:
+    def prepare(self, call: Call) -> Commit:
+        """Judge what a call has, and return what records and answers it.
+
+        A picture may have to be fetched, which belongs outside of a transaction.
+        """
         body = self._desk.given(call)
         given, model = body["input"], named_model(self._desk.box, body, _DEFAULT)
         if "moderation" not in model:
@@ -71,8 +76,13 @@ class Moderations:
         moderation_id = f"modr-{token62(24).lower()}"
         flagged = any(result["flagged"] for result in results)
         details = {"flagged": flagged, "prompt": json.dumps(given)[:2000]}
-        self._desk.note(call, "moderations", moderation_id, details)
-        return reply({"id": moderation_id, "model": model, "results": results})
+        answer = reply({"id": moderation_id, "model": model, "results": results})
+
+        def commit() -> Response:
+            self._desk.note(call, "moderations", moderation_id, details)
+            return answer
+
+        return commit
 
 
 def _results(given: Any, *, can_see: bool) -> list[Json]:

@@ -30,8 +30,8 @@ from ops.sandbox.openai.quotas import rate_limited
 from ops.sandbox.openai.responses.all import Responses
 from ops.sandbox.wire import Call, Route, Vendor, bearer
 
-BATCHED = ("/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/moderations")
-"""The endpoints for lines of batches that answer at once."""
+BATCHED = ("/v1/responses", "/v1/chat/completions")
+"""The endpoints that may be those of a batch and need no preparation."""
 
 
 class OpenAI(Vendor):
@@ -41,13 +41,19 @@ class OpenAI(Vendor):
 
     def __init__(self, box: Box) -> None:
         desk, hooks = Desk(box), Hooks(box)
-        shelf, images = Shelf(desk), Images(desk)
-        batched = (Chat(desk), Responses(desk, hooks, shelf), Moderations(desk), Embeddings(desk))
-        others = (Models(desk), images, Audio(desk), Files(desk, shelf))
-        work = _work_of([route for family in batched for route in family.routes()])
-        work["/v1/images/generations"] = ("images.generate", images.prepare)
-        batches, endpoints = Batches(desk, shelf, hooks, work), WebhookEndpoints(desk, hooks)
-        self._families = (*batched, *others, batches, endpoints)
+        shelf, images, embeddings = Shelf(desk), Images(desk), Embeddings(desk)
+        moderations, writers = Moderations(desk), (Chat(desk), Responses(desk, hooks, shelf))
+        work = _work_of([route for family in writers for route in family.routes()])
+        work |= {
+            "/v1/embeddings": ("embeddings.create", embeddings.prepare),
+            "/v1/images/generations": ("images.generate", images.prepare),
+            "/v1/moderations": ("moderations.create", moderations.prepare),
+        }
+        self._families = (
+            *writers,
+            *(moderations, embeddings, images, Audio(desk), Models(desk), Files(desk, shelf)),
+            *(Batches(desk, shelf, hooks, work), WebhookEndpoints(desk, hooks)),
+        )
         super().__init__(box)
 
     def routes(self) -> Sequence[Route]:
@@ -99,7 +105,7 @@ class OpenAI(Vendor):
 
 
 def _work_of(routes: Sequence[Route]) -> dict[str, tuple[str, Prepare]]:
-    """Return the operation and the work of each endpoint that a batch may have."""
+    """Return the operation and the work of each endpoint that needs no preparation."""
     return {
         path: (operation, at_once(handler))
         for method, path, operation, handler in routes

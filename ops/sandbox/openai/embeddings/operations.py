@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -16,6 +16,7 @@ from ops.sandbox.openai.models.catalogue import named_model
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Route, reply
 
+Commit = Callable[[], Response]
 MOST_INPUTS, MOST_TOKENS, MOST_IN_ALL = 2048, 8192, 300_000
 _INVALID = (
     "'$.input' is invalid. Please check the API reference: "
@@ -31,9 +32,13 @@ class Embeddings:
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoint."""
-        return [("POST", "/v1/embeddings", "embeddings.create", self._create)]
+        return [("POST", "/v1/embeddings", "embeddings.create", lambda c: self.prepare(c)())]
 
-    def _create(self, call: Call) -> Response:
+    def prepare(self, call: Call) -> Commit:
+        """Make the vectors, and return what records and answers a call.
+
+        Many vectors take long, and belong outside of a transaction.
+        """
         given = self._desk.given(call)
         model = self._model(given)
         inputs = inputs_of(given)
@@ -49,8 +54,13 @@ class Embeddings:
         ]
         usage = {"prompt_tokens": total, "total_tokens": total}
         details = {"model": model, "inputs": len(inputs), "tokens": total}
-        self._desk.note(call, "embeddings", f"emb_{token62(24)}", details)
-        return reply({"object": "list", "data": data, "model": model, "usage": usage})
+        answer = reply({"object": "list", "data": data, "model": model, "usage": usage})
+
+        def commit() -> Response:
+            self._desk.note(call, "embeddings", f"emb_{token62(24)}", details)
+            return answer
+
+        return commit
 
     def _model(self, given: Json) -> str:
         model = named_model(self._desk.box, given)
