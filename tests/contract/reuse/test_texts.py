@@ -71,7 +71,7 @@ def test_texts_are_reused_by_default_for_a_time_and_a_fresh_one_can_be_had(
     db.rows(age, ())
     assert reuses(kernel, ended(kernel, fresh)) == []
     assert len(reuses(kernel, ended(kernel, caption(cache=None)))) == 1
-    configure(**own, OPENAI_CACHE_SECONDS="", OPENAI_MODERATION_MODEL="omni-2")
+    configure(**own, OPENAI_CACHE_SECONDS="", OPENAI_MODERATION_MODEL="omni-moderation-2024-09-26")
     assert reuses(kernel, ended(kernel, fresh)) == []
     assert vendors.count("moderations") == 3
 
