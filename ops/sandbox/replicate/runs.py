@@ -58,7 +58,7 @@ class Runs:
         name of the deployment that runs it.
         """
         fault = self.box.faults.take("replicate", operation, ("fail",), json.dumps(body))
-        prediction_id, now = token36(26), round(self.box.now(), 6)  # as its text says it
+        prediction_id, now = token36(26), round(time.time(), 6)  # as its text says it
         base = f"{self.box.urls['replicate']}/v1/predictions/{prediction_id}"
         prediction: Json = {
             "id": prediction_id,
@@ -87,6 +87,7 @@ class Runs:
                 "version": model.version,
                 "deployment": deployment,
                 "created": now,
+                "ahead": self.box.ahead(),
             },
         }
         if deployment is not None:
@@ -168,11 +169,19 @@ class Runs:
         return len(self.store.query("prediction", where, (deployment,)))
 
     def last_used(self, deployment: str) -> float | None:
-        """Return when the last prediction of a deployment was created or ended, in Unix seconds."""
+        """Return when the last prediction of a deployment was created or ended, in Unix seconds of
+        the sandbox's time."""
         where = "json_extract(body, '$.sandbox.deployment') = ?"
         rows = self.store.query("prediction", where, (deployment,))
-        times = [row.body["sandbox"].get("ended", row.created) for row in rows]
-        return max(times, default=None)
+        notes = [row.body["sandbox"] for row in rows]
+        return max(
+            (each.get("ended", each["created"]) + each["ahead"] for each in notes), default=None
+        )
+
+    def _time_of(self, prediction: Json) -> float:
+        """Return the time at which a prediction is: it is made in the real time, from which its
+        users find it, and the sandbox's time passes for it from then on."""
+        return self.box.now() - float(prediction["sandbox"]["ahead"])
 
     def delete_of_version(self, version: str) -> None:
         """Delete all predictions of a version with their files; call it in a transaction."""
@@ -198,7 +207,7 @@ class Runs:
             row = self.store.get("prediction", prediction_id)
             if row is None or row.body["status"] != "starting":
                 return
-            prediction, now = row.body, self.box.now()
+            prediction, now = row.body, self._time_of(row.body)
             deployment = prediction["sandbox"]["deployment"]
             if deployment and self._free_instances(deployment) <= 0:
                 self.store.put("prediction", prediction_id, prediction, _QUEUED)
@@ -248,7 +257,7 @@ class Runs:
         if until >= len(texts):
             return False
         prediction["output"] = texts[:until]
-        now, notes = self.box.now(), prediction["sandbox"]
+        now, notes = self._time_of(prediction), prediction["sandbox"]
         if now - notes.get("told", 0.0) >= _OUTPUT_SECONDS:
             notes["told"] = now
             self.delivery.tell("output", prediction)
@@ -267,7 +276,7 @@ class Runs:
             return None, str(error)
 
     def _settle(self, prediction: Json, status: str) -> None:
-        now, notes = self.box.now(), prediction["sandbox"]
+        now, notes = self._time_of(prediction), prediction["sandbox"]
         metrics = {"total_time": round(now - notes["created"], 6)}
         if "started" in notes:
             metrics["predict_time"] = round(now - notes["started"], 6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -215,6 +215,24 @@ def test_the_pages_of_a_list_lead_to_each_other(sandbox: Sandbox, plain: Plain) 
     assert plain.get(first["next"])["results"] == second["results"]
     before = plain.get(plain.get(second["previous"])["previous"])["results"]
     assert [each["id"] for each in before] == [newest]
+
+
+def test_a_prediction_is_made_in_the_real_time_when_the_sandbox_is_days_ahead(
+    sandbox: Sandbox, plain: Plain
+) -> None:
+    """Who looks for it does so around the time at which the request was sent."""
+    advance(sandbox, 3 * 86_400)
+    began = datetime.now(UTC)
+    made = plain.post("/predictions", HELLO_BODY)
+    window = {
+        "created_after": began - timedelta(minutes=1),
+        "created_before": began + timedelta(minutes=1),
+    }
+    times = {name: at.isoformat() for name, at in window.items()}
+    assert [each["id"] for each in plain.get("/predictions", **times)["results"]] == [made["id"]]
+    assert 0 < settled(plain, made)["metrics"]["total_time"] < 60
+    advance(sandbox, 3_601)
+    assert until(lambda: gone(plain.get(made["urls"]["get"])))
 
 
 def test_predictions_are_listed_from_a_time_and_before_another(plain: Plain) -> None:

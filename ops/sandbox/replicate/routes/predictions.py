@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ class Predictions:
         return reply(prediction)
 
     def _list(self, call: Call) -> Response:
-        arguments, now = call.request.args, self.box.now()
+        arguments, now = call.request.args, time.time()
         lag = self.box.settings.number("replicate.list_lag_seconds")
         tests: list[tuple[str, Any]] = [("created <= ?", now - lag)]
         if after := arguments.get("created_after"):
@@ -109,7 +110,8 @@ class Predictions:
             tests.append(("created < ?", moment(before)))
         if source := arguments.get("source"):
             tests.append(("json_extract(body, '$.source') = ?", source))
-            tests.append(("created >= ?", now - _WEB_SECONDS))
+            age = "created + json_extract(body, '$.sandbox.ahead') >= ?"
+            tests.append((age, self.box.now() - _WEB_SECONDS))
         page = paging.of_rows(
             call.request,
             f"{self.box.urls['replicate']}/v1/predictions",

@@ -69,7 +69,7 @@ class Trainings:
 
     def _new(self, call: Call, model: str, version: str, body: Json) -> Json:
         fault = self.box.faults.take("replicate", call.operation, ("fail",), json.dumps(body))
-        training_id, now = token36(26), self.box.now()
+        training_id, now = token36(26), round(time.time(), 6)
         base = f"{self.box.urls['replicate']}/v1/trainings/{training_id}"
         return {
             "id": training_id,
@@ -94,12 +94,13 @@ class Trainings:
                 "fail": (fault.parameters.get("error") or "Sandbox fault") if fault else None,
                 "fail_as": fault.parameters.get("as", "failed") if fault else None,
                 "created": now,
+                "ahead": self.box.ahead(),
             },
         }
 
     def _list(self, call: Call) -> Response:
         url = f"{self.box.urls['replicate']}/v1/trainings"
-        seen_until = self.box.now() - self.box.settings.number("replicate.list_lag_seconds")
+        seen_until = time.time() - self.box.settings.number("replicate.list_lag_seconds")
         page = paging.of_rows(
             call.request,
             url,
@@ -132,7 +133,7 @@ class Trainings:
             row = self.store.get("training", training_id)
             if row is None or row.body["status"] != "starting":
                 return
-            training, now = row.body, self.box.now()
+            training, now = row.body, self._time_of(row.body)
             training |= {"status": "processing", "started_at": iso(now)}
             training["sandbox"]["started"] = now
             due = time.time() + self.box.settings.number("replicate.training_seconds")
@@ -166,8 +167,12 @@ class Trainings:
         weights = self.delivery.address(training, File("trained_model.tar", _weights(training)))
         training["output"] = {"version": f"{destination}:{version}", "weights": weights}
 
+    def _time_of(self, training: Json) -> float:
+        """Return the time at which a training is (see `Runs._time_of`)."""
+        return self.box.now() - float(training["sandbox"]["ahead"])
+
     def _settle(self, training: Json, status: str) -> None:
-        now, notes = self.box.now(), training["sandbox"]
+        now, notes = self._time_of(training), training["sandbox"]
         metrics = {"total_time": round(now - notes["created"], 6)}
         if "started" in notes:
             metrics["predict_time"] = round(now - notes["started"], 6)
