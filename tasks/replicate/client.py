@@ -4,11 +4,12 @@ https://replicate.com/docs/reference/http
 """
 
 import io
+import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import structlog
 
@@ -260,11 +261,19 @@ class ReplicateApi(Rest):
         return reply.body
 
     def serves(self, url: str) -> bool:
-        """Whether an address is that of a file of Replicate, and no text that a model has made."""
+        """Whether an address is that of a file of Replicate, and no text that a model has made.
+
+        A model may name any address, so those of the API itself are none.
+        """
         try:
-            return self._may_see_token(url)
+            scheme, host, _port = there = origin(url)
+            path = posixpath.normpath(unquote(urlsplit(url).path))
         except ValueError:
             return False
+        if there == origin(self._settings.base_url):
+            return path.lstrip("/").partition("/")[0] != "v1"
+        is_delivery = host == "replicate.delivery" or host.endswith(".replicate.delivery")
+        return scheme == "https" and is_delivery
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""
@@ -272,20 +281,13 @@ class ReplicateApi(Rest):
 
     def _fetch(self, url: str) -> http.HttpReply:
         try:
-            return fetch(url, self._headers_for)
+            # Without our token: a model may name any address, and who asked it gets what is there.
+            return fetch(url, lambda _: {})
         except Permanent as err:
             if err.code == REFUSED:
                 # What was paid for is not given up while the vendor may still correct the address.
                 raise Retryable(err.message, code=err.code) from err
             raise
-
-    def _headers_for(self, url: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token}"} if self._may_see_token(url) else {}
-
-    def _may_see_token(self, url: str) -> bool:
-        scheme, host, _port = there = origin(url)
-        is_delivery = host == "replicate.delivery" or host.endswith(".replicate.delivery")
-        return there == origin(self._settings.base_url) or (scheme == "https" and is_delivery)
 
     def _read_model(self, name: str) -> Model:
         owner_name, _, wanted = name.partition(":")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.errors import Permanent, Unknown
+from app.errors import Permanent, Retryable, Unknown
 from app.files import provenance
 from app.outbound.http import exchange_scope
 from app.platform import CannotTell, Found, Json, Never
@@ -258,3 +258,19 @@ def test_a_prediction_may_last_as_long_as_its_step(kernel: Kernel, vendors: Vend
     shown = seen(kernel.step(workflow, "say")["output"]["prediction"])
     times = [datetime.fromisoformat(shown[name]) for name in ("created_at", "deadline")]
     assert 7200 <= (times[1] - times[0]).total_seconds() < 7560
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/account", "/v1", "//v1/files", "/x/../v1/files", "/%76%31/x"]
+)
+def test_a_model_that_names_an_address_of_the_api_gets_nothing_from_there(
+    step: Claim, vendors: Vendors, path: str
+) -> None:
+    """With our token, it would tell whoever runs the model what all organisations have made."""
+    step("replicate.predict", {})  # with our credentials
+    there = vendors.urls["replicate"]
+    assert not api().serves(f"{there}{path}")
+    assert api().serves(f"{there}/pbxt/file/out.png")
+    with pytest.raises(Retryable) as caught:
+        api().download(f"{there}/v1/account")
+    assert caught.value.code == "result_refused"
