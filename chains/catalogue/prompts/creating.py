@@ -57,8 +57,13 @@ def create(author: Author, name: str, given: PromptBody, *, label: str | None = 
 
 
 def _subject(connection: Connection, author: Author, name: str) -> Subject:
-    """The prompt, under its lock; made anew if the project has none of this name."""
+    """The prompt, under its lock; made anew if the project has none of this name.
+
+    Those that make versions of one name come one after the other: of two that make the prompt, one
+    would have its row and want its lock, and the other the other way round.
+    """
     given = {"user": author.user_id, "name": name, "most": MOST_PROMPTS}
+    connection.execute(text(_TAKE_NAME), given)
     try:
         return locked(connection, author.user_id, name)
     except NotFound:
@@ -70,6 +75,10 @@ def _subject(connection: Connection, author: Author, name: str) -> Subject:
     return locked(connection, author.user_id, name)
 
 
+_TAKE_NAME = """
+SELECT pg_advisory_xact_lock(hashtext('prompt ' || project_id), hashtext(:name))
+  FROM users WHERE id = :user
+"""
 _ADD = """
 INSERT INTO prompts AS p (organisation_id, project_id, name)
 SELECT u.organisation_id, u.project_id, :name FROM users AS u WHERE u.id = :user
