@@ -8,15 +8,15 @@ removed, follow the sandbox's time.
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from ops.sandbox.box import Box, iso, token36, token62
-from ops.sandbox.replicate.delivery import TERMINAL, Delivery, hook_notes, public
+from ops.sandbox.box import Box, iso, token62
+from ops.sandbox.replicate import jobs
+from ops.sandbox.replicate.delivery import TERMINAL, Delivery, public
 from ops.sandbox.replicate.inputs import Inputs
 from ops.sandbox.replicate.models import File, Model, PredictionFailed
 from ops.sandbox.replicate.registry import Registry
@@ -57,39 +57,14 @@ class Runs:
         It is ended `cancel_after` seconds after its creation. `deployment` is the owner and the
         name of the deployment that runs it.
         """
-        fault = self.box.faults.take("replicate", operation, ("fail",), json.dumps(body))
-        prediction_id, now = token36(26), round(time.time(), 6)  # as its text says it
-        base = f"{self.box.urls['replicate']}/v1/predictions/{prediction_id}"
-        prediction: Json = {
-            "id": prediction_id,
-            "model": model.full_name,
-            "version": "hidden" if model.is_official else model.version,
-            "input": body["input"],
-            "logs": "",
-            "output": None,
-            "data_removed": False,
-            "error": None,
-            "source": self.box.settings.text("replicate.source"),
-            "status": "starting",
-            "created_at": iso(now),
-            "started_at": None,
-            "completed_at": None,
-            "metrics": {},
-            "urls": {
-                "cancel": f"{base}/cancel",
-                "get": base,
-                "web": f"https://replicate.com/p/{prediction_id}",
-            },
-            "sandbox": {
-                **hook_notes(body),
-                "fail": (fault.parameters.get("error") or "Sandbox fault") if fault else None,
-                "fail_as": fault.parameters.get("as", "failed") if fault else None,
-                "version": model.version,
-                "deployment": deployment,
-                "created": now,
-                "ahead": self.box.ahead(),
-            },
-        }
+        version = "hidden" if model.is_official else model.version
+        prediction = jobs.new(
+            *(self.box, "predictions", operation, model.full_name, version, body),
+            version=model.version,
+            deployment=deployment,
+        )
+        prediction |= {"output": None, "data_removed": False, "metrics": {}}
+        prediction_id, now = prediction["id"], prediction["sandbox"]["created"]
         if deployment is not None:
             prediction["deployment"] = deployment.partition("/")[2]
         if model.streams:
@@ -178,11 +153,6 @@ class Runs:
             (each.get("ended", each["created"]) + each["ahead"] for each in notes), default=None
         )
 
-    def _time_of(self, prediction: Json) -> float:
-        """Return the time at which a prediction is: it is made in the real time, from which its
-        users find it, and the sandbox's time passes for it from then on."""
-        return self.box.now() - float(prediction["sandbox"]["ahead"])
-
     def delete_of_version(self, version: str) -> None:
         """Delete all predictions of a version with their files; call it in a transaction."""
         where = "json_extract(body, '$.sandbox.version') = ?"
@@ -207,13 +177,12 @@ class Runs:
             row = self.store.get("prediction", prediction_id)
             if row is None or row.body["status"] != "starting":
                 return
-            prediction, now = row.body, self._time_of(row.body)
+            prediction = row.body
             deployment = prediction["sandbox"]["deployment"]
             if deployment and self._free_instances(deployment) <= 0:
                 self.store.put("prediction", prediction_id, prediction, _QUEUED)
                 return
-            prediction |= {"status": "processing", "started_at": iso(now)}
-            prediction["sandbox"]["started"] = now
+            jobs.start(self.box, prediction)
             self.store.put(
                 "prediction", prediction_id, prediction, "prediction.finish", self._next()
             )
@@ -257,7 +226,7 @@ class Runs:
         if until >= len(texts):
             return False
         prediction["output"] = texts[:until]
-        now, notes = self._time_of(prediction), prediction["sandbox"]
+        now, notes = jobs.time_of(self.box, prediction), prediction["sandbox"]
         if now - notes.get("told", 0.0) >= _OUTPUT_SECONDS:
             notes["told"] = now
             self.delivery.tell("output", prediction)
@@ -276,19 +245,14 @@ class Runs:
             return None, str(error)
 
     def _settle(self, prediction: Json, status: str) -> None:
-        now, notes = self._time_of(prediction), prediction["sandbox"]
-        metrics = {"total_time": round(now - notes["created"], 6)}
-        if "started" in notes:
-            metrics["predict_time"] = round(now - notes["started"], 6)
-        prediction |= {"status": status, "completed_at": iso(now), "metrics": metrics}
-        notes["ended"] = now
+        jobs.end(self.box, prediction, status)
         expiry = time.time() + self.box.settings.number("replicate.output_expiry_seconds")
         # What was made on the website is kept.
         queue = "prediction.expire" if prediction["source"] == "api" else None
         self.store.put("prediction", prediction["id"], prediction, queue, expiry)
         self.store.delete(_DEADLINE, prediction["id"])
-        if notes["deployment"]:
-            self.admit(notes["deployment"])
+        if deployment := prediction["sandbox"]["deployment"]:
+            self.admit(deployment)
         if prediction["output"] is not None:
             self.delivery.tell("output", prediction)
         self.delivery.tell("logs", prediction)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from werkzeug.wrappers import Response
 
-from ops.sandbox.box import Box, iso, token36
-from ops.sandbox.replicate import paging
-from ops.sandbox.replicate.delivery import TERMINAL, Delivery, hook_notes, public
+from ops.sandbox.box import Box, iso
+from ops.sandbox.replicate import jobs, paging
+from ops.sandbox.replicate.delivery import TERMINAL, Delivery, public
 from ops.sandbox.replicate.models import File
 from ops.sandbox.replicate.problems import invalid, not_found, problem
 from ops.sandbox.replicate.registry import Registry
@@ -59,44 +59,16 @@ class Trainings:
         if self.registry.stored(body["destination"]) is None:
             detail = "The specified training destination does not exist"
             raise Refusal(404, {"detail": detail, "status": 404})
-        training = self._new(call, model.full_name, id, body)
+        training = jobs.new(
+            *(self.box, "trainings", call.operation, model.full_name, id, body),
+            destination=body["destination"],
+        )
         due = time.time() + self.box.settings.number("replicate.start_seconds")
         with self.store.transaction():
             created = training["sandbox"]["created"]
             self.store.put("training", training["id"], training, "training.start", due, created)
             self._note(call.operation, "trainings", training)
         return reply(public(training), 201)
-
-    def _new(self, call: Call, model: str, version: str, body: Json) -> Json:
-        fault = self.box.faults.take("replicate", call.operation, ("fail",), json.dumps(body))
-        training_id, now = token36(26), round(time.time(), 6)
-        base = f"{self.box.urls['replicate']}/v1/trainings/{training_id}"
-        return {
-            "id": training_id,
-            "model": model,
-            "version": version,
-            "input": body["input"],
-            "logs": "",
-            "error": None,
-            "source": self.box.settings.text("replicate.source"),
-            "status": "starting",
-            "created_at": iso(now),
-            "started_at": None,
-            "completed_at": None,
-            "urls": {
-                "cancel": f"{base}/cancel",
-                "get": base,
-                "web": f"https://replicate.com/p/{training_id}",
-            },
-            "sandbox": {
-                **hook_notes(body),
-                "destination": body["destination"],
-                "fail": (fault.parameters.get("error") or "Sandbox fault") if fault else None,
-                "fail_as": fault.parameters.get("as", "failed") if fault else None,
-                "created": now,
-                "ahead": self.box.ahead(),
-            },
-        }
 
     def _list(self, call: Call) -> Response:
         url = f"{self.box.urls['replicate']}/v1/trainings"
@@ -133,9 +105,8 @@ class Trainings:
             row = self.store.get("training", training_id)
             if row is None or row.body["status"] != "starting":
                 return
-            training, now = row.body, self._time_of(row.body)
-            training |= {"status": "processing", "started_at": iso(now)}
-            training["sandbox"]["started"] = now
+            training = row.body
+            jobs.start(self.box, training)
             due = time.time() + self.box.settings.number("replicate.training_seconds")
             self.store.put("training", training_id, training, "training.finish", due)
             self.delivery.tell("start", training)
@@ -167,16 +138,8 @@ class Trainings:
         weights = self.delivery.address(training, File("trained_model.tar", _weights(training)))
         training["output"] = {"version": f"{destination}:{version}", "weights": weights}
 
-    def _time_of(self, training: Json) -> float:
-        """Return the time at which a training is (see `Runs._time_of`)."""
-        return self.box.now() - float(training["sandbox"]["ahead"])
-
     def _settle(self, training: Json, status: str) -> None:
-        now, notes = self._time_of(training), training["sandbox"]
-        metrics = {"total_time": round(now - notes["created"], 6)}
-        if "started" in notes:
-            metrics["predict_time"] = round(now - notes["started"], 6)
-        training |= {"status": status, "completed_at": iso(now), "metrics": metrics}
+        jobs.end(self.box, training, status)
         self.store.put("training", training["id"], training)
         if training.get("output") is not None:
             self.delivery.tell("output", training)
