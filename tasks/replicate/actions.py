@@ -5,6 +5,7 @@ Invariant: every step uploads its own input files, so that what was made for a s
 https://replicate.com/docs/topics/predictions/lifecycle
 """
 
+from functools import partial
 from typing import Any
 
 from app.engine.call import Call
@@ -12,9 +13,7 @@ from app.errors import Permanent, Retryable, Suspend
 from app.files import provenance
 from app.platform import (
     ActionOutput,
-    CannotTell,
     Effect,
-    Found,
     Intent,
     Json,
     LookupAnswer,
@@ -241,7 +240,7 @@ def discard(call: Call, undo: Undo) -> Json:
     prediction. The uploaded files are then deleted only if the step is done and needs them no more.
     """
     replicate = api()
-    known = _prediction_of(call, undo)
+    known = finding.made_by(undo, finding.CREATE, partial(finding.find, call), "a prediction")
     result, seen = _stop(replicate, known) if known else ("nothing", None)
     if known and seen is not None:
         given = undo.input or {}
@@ -253,24 +252,6 @@ def discard(call: Call, undo: Undo) -> Json:
     files = [] if is_in_use else _uploads_of(call, undo, replicate)
     deleted = sum(replicate.delete_file(each) for each in files)
     return {"result": result, "prediction": known, "erased": erased, "files_deleted": deleted}
-
-
-def _prediction_of(call: Call, undo: Undo) -> str | None:
-    recorded = undo.external_id or (undo.response(finding.CREATE) or {}).get("id")
-    if recorded:
-        return str(recorded)
-    for intent in undo.intents:
-        if intent.operation == finding.CREATE and intent.resolution is None:
-            answer = finding.find(call, intent)
-            if isinstance(answer, Found):
-                return str(answer.response["id"])
-            if isinstance(answer, CannotTell):
-                raise Retryable(
-                    f"it is not known yet whether a prediction was made: {answer.reason}",
-                    code="cannot_tell",
-                    after=answer.after_seconds,
-                )
-    return None
 
 
 def _stop(replicate: ReplicateApi, prediction: str) -> tuple[str, Json | None]:

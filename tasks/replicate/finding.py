@@ -7,11 +7,13 @@ how long it may live: each step asks for another number of seconds (see `lifetim
 
 import hashlib
 import mimetypes
+from collections.abc import Callable
 from datetime import timedelta
 from math import ceil
 
 from app.engine.call import Call
-from app.platform import CannotTell, Found, Intent, Json, LookupAnswer, Never
+from app.errors import Retryable
+from app.platform import CannotTell, Found, Intent, Json, LookupAnswer, Never, Undo
 from tasks.replicate import answers
 from tasks.replicate.client import ReplicateApi, api
 
@@ -71,6 +73,31 @@ def _find_prediction(call: Call, intent: Intent, replicate: ReplicateApi) -> Loo
     if left > 0:
         return CannotTell(min(left, 15.0), "Replicate's list may not show a new prediction yet")
     return Never()
+
+
+def made_by(
+    undo: Undo, operation: str, look: Callable[[Intent], LookupAnswer], words: str
+) -> str | None:
+    """The id of what the step that is undone has made by the operation, None if it made nothing.
+
+    `words` name it. Raises Retryable while a lookup cannot tell.
+    """
+    recorded = undo.external_id or (undo.response(operation) or {}).get("id")
+    if recorded:
+        return str(recorded)
+    for intent in undo.intents:
+        if intent.operation != operation or intent.resolution is not None:
+            continue
+        answer = look(intent)
+        if isinstance(answer, Found):
+            return str(answer.response["id"])
+        if isinstance(answer, CannotTell):
+            raise Retryable(
+                f"it is not known yet whether {words} was made: {answer.reason}",
+                code="cannot_tell",
+                after=answer.after_seconds,
+            )
+    return None
 
 
 def is_of(request: Json, seen: Json) -> bool:

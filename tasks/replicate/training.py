@@ -7,6 +7,7 @@ https://replicate.com/docs/topics/fine-tuning
 """
 
 from datetime import timedelta
+from functools import partial
 
 from pydantic import Field, JsonValue
 
@@ -30,7 +31,7 @@ from app.tariffs import current
 from app.tariffs.book import Cost
 from tasks import tariffs
 from tasks.replicate.client import ReplicateApi, api
-from tasks.replicate.finding import ATTEMPT_SECONDS, CLOCKS_DIFFER
+from tasks.replicate.finding import ATTEMPT_SECONDS, CLOCKS_DIFFER, made_by
 from tasks.replicate.settings import ReplicateSettings
 from tasks.signatures import text_at
 
@@ -140,7 +141,7 @@ def discard_training(call: Call, undo: Undo) -> Json:
     Replicate deletes no version of a public model, and none that is deployed: then it is `kept`.
     """
     replicate = api()
-    known = _training_of(call, undo)
+    known = made_by(undo, _CREATE, partial(find_training, call), "a training")
     if known is None:
         return {"result": "nothing", "training": None}
     try:
@@ -191,23 +192,6 @@ def _is_free(call: Call, training: str) -> bool:
             raise
         return False
     return True
-
-
-def _training_of(call: Call, undo: Undo) -> str | None:
-    recorded = undo.external_id or (undo.response(_CREATE) or {}).get("id")
-    if recorded:
-        return str(recorded)
-    for intent in undo.intents:
-        answer = find_training(call, intent) if intent.resolution is None else Never()
-        if isinstance(answer, Found):
-            return str(answer.response["id"])
-        if isinstance(answer, CannotTell):
-            raise Retryable(
-                f"it is not known yet whether a training was begun: {answer.reason}",
-                code="cannot_tell",
-                after=answer.after_seconds,
-            )
-    return None
 
 
 def _without_version(replicate: ReplicateApi, version: str | None) -> str:
