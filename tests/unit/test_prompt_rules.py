@@ -60,7 +60,7 @@ def faults(body: Json, known: Any = KNOWN) -> dict[str, str]:
     ],
 )
 def test_a_prompt_that_exists_and_fits_is_taken(value: Json) -> None:
-    examine(definition_of(using(value)), actions(), prompts=KNOWN)
+    assert examine(definition_of(using(value)), actions(), prompts=KNOWN).heads
 
 
 @pytest.mark.parametrize(

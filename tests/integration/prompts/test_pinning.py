@@ -283,3 +283,4 @@ def test_a_workflow_that_has_ended_keeps_no_version(two: Prompts) -> None:
     two.move(2)
     two.kernel.cancel(workflow)
     deleting.delete_version(two.author, "caption", 1)
+    assert db.rows("SELECT version FROM prompt_versions", ()) == [{"version": 2}]

@@ -7,9 +7,7 @@ import redis
 from app import db
 from tests.integration.conftest import Kernel
 from tests.integration.queries.test_queues import pages_of
-from tests.integration.starting.test_admission import back_up, broker, lined_up, many_messages
-
-__all__ = ["broker"]  # a fixture
+from tests.integration.starting.test_admission import back_up, lined_up, many_messages
 
 
 def test_to_leave_a_long_lane_costs_as_little_as_to_leave_a_short_one(

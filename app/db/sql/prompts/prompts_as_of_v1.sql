@@ -1,6 +1,6 @@
 -- The time whose labels decide which versions of prompts a workflow uses: when it started. A fork uses
 -- those of the workflow that it forks, so for a fork it is when the first of these started. Any of
--- them may be archived; what was before one that was erased does not count. Null if the workflow has
+-- them may be archived; of one that was erased, the earlier ones do not count. Null if the workflow has
 -- not started.
 CREATE OR REPLACE FUNCTION prompts_as_of_v1(p_workflow uuid) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
