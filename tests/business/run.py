@@ -51,6 +51,10 @@ def run(place: Place, plan: Plan) -> Report:
     audit = Audit(place, shop)
     days = plan.days
     place.control("PUT", "/settings", _settings(days))
+    if not 2 <= datetime.fromtimestamp(place.now(), UTC).hour < 22:
+        # A day is compared when the next one is an hour old, so that near midnight one more day is
+        # open than the report expects.
+        place.advance(4)
     report = Report(len(plan.customers), days)
     report.fates = dict(Counter(str(each.fate) for each in plan.customers))
     for day in range(days):
