@@ -113,7 +113,7 @@ def _begin(user_id: UUID, worker_pid: int) -> Place:
         )
         for name, given, number in (
             (W3.body["name"], W3.input(), 1),
-            (W1.body["name"], {}, ORIGINALS),
+            (W1.body["name"], W1.input(), ORIGINALS),
             (APPROVAL["name"], {}, BATCH),
         )
     ]
