@@ -1,6 +1,8 @@
 """Pictures that a model is shown: artifacts of the user, and pictures of the web."""
 
 import base64
+import math
+import re
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -42,3 +44,47 @@ def data_url(call: Call, artifact: str) -> str:
     if not blob.content_type.startswith("image/") or len(blob.data) > _MOST_BYTES:
         raise Permanent(f"artifact {artifact} is no picture of at most 20 MiB", code="no_picture")
     return f"data:{blob.content_type};base64,{base64.b64encode(blob.data).decode()}"
+
+
+def most_tokens(model: str, detail: str) -> int:
+    """At least the tokens that a model reads for a picture of any size, at a detail.
+
+    Most models read patches of 32 x 32 pixels, and count each patch as a number of tokens of their
+    own. The picture is made smaller before: at `low` to 512 x 512 pixels, at `high` to at most
+    2,500 patches, or for some models only to 2048 x 2048 pixels. At `original`, more than 30,000
+    patches are refused. What a model makes of another detail is not known, and counts as that.
+    https://developers.openai.com/api/docs/guides/images-vision#calculating-costs
+
+    >>> most_tokens("gpt-6-sol", "high")
+    3050
+    """
+    if model.startswith(_IN_DEAR_TILES):
+        tiles = 0 if detail == "low" else _MOST_TILES
+        return _OF_DEAR_PICTURE + tiles * _OF_DEAR_TILE
+    patches = {"low": _LOW_PATCHES, "high": _HIGH_PATCHES}.get(detail, _ORIGINAL_PATCHES)
+    if detail == "high" and _IS_BOUNDED.match(model):
+        patches = _BOUNDED_PATCHES
+    factor = next((each for name, each in _FACTORS if name.search(model)), _DEAREST_FACTOR)
+    return math.ceil(patches * factor) + _AROUND_PICTURE
+
+
+_LOW_PATCHES = (512 // 32) ** 2
+_HIGH_PATCHES = (2048 // 32) ** 2
+_ORIGINAL_PATCHES = 30_000
+_BOUNDED_PATCHES = 2_500
+_IS_BOUNDED = re.compile(r"gpt-(5\.[456]|6)(?!.*(mini|nano))")
+"""The models that read at most 2,500 patches at `high`."""
+_AROUND_PICTURE = 50
+"""For what a model adds to a picture, and for sizes that are rounded."""
+_FACTORS = (
+    (re.compile(r"nano|luna"), 2.46),
+    (re.compile(r"mini"), 1.72),
+    (re.compile(r"^gpt-(4|5|6)"), 1.2),
+)
+"""The tokens of a patch. Only third parties tell that of `luna`, as 1.2. Models that read tiles
+(gpt-4o, gpt-4.1, gpt-5) need fewer tokens than these: at most 1,445."""
+_DEAREST_FACTOR = 2.46
+_IN_DEAR_TILES = "gpt-4o-mini"
+"""The model that reads tiles of 512 x 512 pixels, after the picture was made smaller to 2048 x 768,
+and counts them so high that a picture costs what it costs at gpt-4o."""
+_OF_DEAR_PICTURE, _OF_DEAR_TILE, _MOST_TILES = 2_833, 5_667, 8

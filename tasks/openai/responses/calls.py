@@ -10,7 +10,7 @@ from app.platform import Json
 from tasks.openai import limits
 from tasks.openai.client import api
 from tasks.openai.responses import answers
-from tasks.openai.responses.requests import IMAGE_TOKENS, images_in, texts_of
+from tasks.openai.responses.requests import image_tokens, texts_of
 
 CREATE = "responses.create"
 
@@ -34,7 +34,7 @@ def create(request: Json, key: str) -> Json:
 
 def _most_tokens(request: Json) -> int:
     written: int = request["max_output_tokens"]
-    return written + images_in(request) * IMAGE_TOKENS
+    return written + image_tokens(request)
 
 
 def retrieve(response: str) -> Json:

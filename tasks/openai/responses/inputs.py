@@ -25,9 +25,13 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class Image(Picture):
-    """A picture that the model sees. `detail` says how closely it looks, which costs tokens."""
+    """A picture that the model sees. `detail` says how closely it looks, which costs tokens.
 
-    detail: Literal["low", "high", "auto"] = "auto"
+    `auto` is sent as `high`: some models take their own for `original`, which has no bound that a
+    budget could reserve. `original`, which not all models know, reserves 30,000 patches.
+    """
+
+    detail: Literal["low", "high", "original", "auto"] = "auto"
 
 
 class RespondInput(Reusable):

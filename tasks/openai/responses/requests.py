@@ -7,11 +7,9 @@ stand in it by their ids, and their content is put there when it is sent.
 from app.engine.call import Call
 from app.payload import text_of
 from app.platform import Json
-from tasks.openai.pictures import data_url
+from tasks.openai.pictures import data_url, most_tokens
 from tasks.openai.responses.inputs import Image, RespondInput, is_background, model_of, tier_of
 
-IMAGE_TOKENS = 4_000
-"""More than a picture takes at the details that are offered."""
 _PICTURE = "artifact"
 """The field of a recorded request that has the id of a picture of ours."""
 _SCHEMA_NAME = "answer"
@@ -71,14 +69,15 @@ def _sent(call: Call, part: Json) -> Json:
 
 def _part(image: Image) -> Json:
     source: Json = {_PICTURE: image.artifact} if image.artifact else {"image_url": image.url}
-    return {"type": "input_image", **source, "detail": image.detail}
+    detail = "high" if image.detail == "auto" else image.detail
+    return {"type": "input_image", **source, "detail": detail}
 
 
 def most_read(body: Json) -> int:
     """More than the tokens that a model reads for a request: a token of text has at least one byte,
     and the model adds a few to each message."""
     texts = "".join(texts_of(body)).encode("utf-8", "surrogatepass")
-    return len(texts) + images_in(body) * IMAGE_TOKENS + 200
+    return len(texts) + image_tokens(body) + 200
 
 
 def texts_of(body: Json) -> list[str]:
@@ -88,7 +87,8 @@ def texts_of(body: Json) -> list[str]:
     return [body.get("instructions", ""), "" if form is None else text_of(form), *said]
 
 
-def images_in(body: Json) -> int:
-    """The number of pictures in a request."""
+def image_tokens(body: Json) -> int:
+    """At least the tokens that a model reads for the pictures of a request."""
     parts = [part for each in body["input"] for part in each["content"]]
-    return sum(part["type"] == "input_image" for part in parts)
+    details = [part.get("detail", "auto") for part in parts if part["type"] == "input_image"]
+    return sum(most_tokens(body["model"], each) for each in details)

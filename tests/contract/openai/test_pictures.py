@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from app.errors import Permanent
 from tasks.openai.actions import ModerateInput
+from tasks.openai.pictures import most_tokens
 from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload
 from tests.contract.vendors import Vendors
@@ -75,3 +76,35 @@ def test_a_picture_that_openai_cannot_fetch_is_refused(step: Claim) -> None:
 def test_something_must_be_judged() -> None:
     with pytest.raises(ValidationError, match="a `brief`, a `picture` or both"):
         ModerateInput()
+
+
+@pytest.mark.parametrize("model", ["gpt-6-luna", "gpt-6-sol", "gpt-4o-mini", "gpt-5.4-nano"])
+@pytest.mark.parametrize("detail", ["auto", "low", "high"])
+def test_no_picture_costs_more_than_was_reserved(step: Claim, model: str, detail: str) -> None:
+    asked = step("openai.respond", {"input": "What is this?", "max_output_tokens": 500})
+    wide = io.BytesIO()
+    Image.new("L", (6_000, 2_300)).save(wide, "PNG")
+    photo = upload(asked, wide.getvalue())
+    asked.given |= {"model": model, "images": [{"artifact": photo, "detail": detail}]}
+    made = asked.run()
+    assert made["tokens"]["input"] > 100
+    assert 0 < asked.cost <= asked.ceiling
+
+
+@pytest.mark.parametrize(
+    ("model", "detail", "tokens"),
+    [
+        # The vendor's examples, and the bounds that it tells.
+        ("gpt-4o-mini", "high", 2_833 + 8 * 5_667),
+        ("gpt-4o", "high", 85 + 8 * 170),
+        ("gpt-5-nano", "high", 4_096 * 2.46),
+        ("gpt-6.1-sol", "high", 2_500 * 1.2),
+        ("gpt-5.6-terra", "original", 30_000 * 1.2),
+        ("gpt-6-sol", "auto", 30_000 * 1.2),
+        ("something-new", "high", 4_096 * 2.46),
+    ],
+)
+def test_a_picture_is_reserved_at_the_most_that_its_model_reads(
+    model: str, detail: str, tokens: float
+) -> None:
+    assert tokens <= most_tokens(model, detail)

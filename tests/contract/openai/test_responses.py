@@ -99,7 +99,7 @@ def test_the_model_sees_pictures_of_ours_and_of_the_web(step: Claim, vendors: Ve
     assert made["tokens"]["input"] > 1_000
     (intent,) = asked.intents
     first, second = intent.request["input"][0]["content"][1:]
-    assert first == {"type": "input_image", "artifact": photo, "detail": "auto"}
+    assert first == {"type": "input_image", "artifact": photo, "detail": "high"}
     assert second["image_url"] == "https://a.example/b.png"
 
 

@@ -80,7 +80,7 @@ def asked(given: Json) -> Asked:
     choice = _choice(given, functions)
     form = _form(given, messages)
     text = json.dumps(messages)
-    image_tokens = sum(tokens_of_image(detail) for _, detail in images)
+    image_tokens = sum(tokens_of_image(model, detail, url) for url, detail in images)
     urls = tuple(url for url, _ in images)
     for url in urls:
         text = text.replace(json.dumps(url), "")

@@ -95,7 +95,7 @@ def _read(desk: Desk, shelf: Shelf, given: Json, model: str) -> Asked:
     choice = tools.choice_of(given, functions)
     form = _form(given, own)
     prompt = prompt_text(given, own)
-    read = before.get("tokens", 0) + tokens_of(prompt) + items.image_tokens(own)
+    read = before.get("tokens", 0) + tokens_of(prompt) + items.image_tokens(own, model)
     is_answered = bool(own) and own[-1]["type"] == "function_call_output"
     return Asked(given, model, own, functions, choice, form, read, is_answered)
 

@@ -147,10 +147,12 @@ def text_of(items: list[Json]) -> str:
     return "\n".join(_line(each) for each in items)
 
 
-def image_tokens(items: list[Json]) -> int:
-    """Return the tokens that the images take."""
-    details = [part["detail"] for part in _parts(items) if part["type"] == "input_image"]
-    return sum(map(tokens_of_image, details))
+def image_tokens(items: list[Json], model: str) -> int:
+    """Return the tokens that the images take at a model."""
+    images = [part for part in _parts(items) if part["type"] == "input_image"]
+    return sum(
+        tokens_of_image(model, part["detail"], part.get("image_url") or "") for part in images
+    )
 
 
 def check_calls(items: list[Json], pending: list[str]) -> None:

@@ -1,13 +1,18 @@
 """Images that a model of the imitated OpenAI is shown, by an address or in a data URL.
 
-An image at an address is not fetched.
+An image at an address is not fetched, and counts as one of a usual size. What an image takes is
+counted as https://developers.openai.com/api/docs/guides/images-vision#calculating-costs says.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import io
+import math
 import re
+
+import PIL.Image
 
 from ops.sandbox.openai import wire
 from ops.sandbox.wire import Refusal
@@ -16,8 +21,19 @@ _IMAGES = {
     "image/png": (b"\x89PNG\r\n\x1a\n",), "image/jpeg": (b"\xff\xd8\xff",),
     "image/jpg": (b"\xff\xd8\xff",), "image/gif": (b"GIF87a", b"GIF89a"), "image/webp": (b"RIFF",),
 }  # fmt: skip
-# About what an image takes, at a low and at a high detail.
-_LOW_TOKENS, _IMAGE_TOKENS = 85, 765
+_USUAL_SIZE = (1024, 1024)
+# Models that read tiles, and the tokens of an image and of each tile of it.
+_TILED = (
+    (re.compile(r"gpt-4o-mini"), 2833, 5667),
+    (re.compile(r"gpt-4(o|\.1|\.5)(?!-(mini|nano))"), 85, 170),
+    (re.compile(r"gpt-5(\.1)?(?!\.|-(mini|nano))"), 70, 140),
+    (re.compile(r"o[13]"), 75, 150),
+)
+# The tokens of a patch, where they are told.
+_FACTORS = ((re.compile("nano"), 2.46), (re.compile("o4-mini"), 1.72), (re.compile("mini"), 1.62))
+_FACTOR = 1.2
+_PATCH, _LOW_SIDE, _HIGH_SIDE = 32, 512, 2048
+_HIGH_PATCHES, _MOST_PATCHES = 2500, 30_000
 
 
 def check_image(url: str, param: str) -> None:
@@ -61,6 +77,61 @@ def _no_image(param: str) -> Refusal:
     return wire.error(400, message, param, "invalid_image_format")
 
 
-def tokens_of_image(detail: str | None) -> int:
-    """Return the tokens that an image takes at a detail."""
-    return _LOW_TOKENS if detail == "low" else _IMAGE_TOKENS
+def tokens_of_image(model: str, detail: str | None, url: str) -> int:
+    """Return the tokens that an image takes at a model and a detail.
+
+    Raise OpenAI's error if it has too many patches.
+    """
+    size = _size_of(url)
+    for name, base, tile in _TILED:
+        if name.match(model):
+            return base if detail == "low" else base + tile * _tiles(size)
+    factor = next((each for name, each in _FACTORS if name.search(model)), _FACTOR)
+    return math.ceil(_patches(model, detail, size) * factor)
+
+
+def _size_of(url: str) -> tuple[float, float]:
+    _, comma, data = url.partition(";base64,")
+    if not comma:
+        return _USUAL_SIZE
+    try:
+        with PIL.Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
+        return _USUAL_SIZE
+
+
+def _tiles(size: tuple[float, float]) -> int:
+    width, height = _within(size, _HIGH_SIDE)
+    shrink = min(1.0, 768 / min(width, height))
+    return math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)
+
+
+def _patches(model: str, detail: str | None, size: tuple[float, float]) -> int:
+    is_new = re.match(r"gpt-(5\.[456]|6)", model) and not re.search("mini|nano", model)
+    if detail == "low":
+        size = _within(size, _LOW_SIDE)
+    elif detail == "high" or not is_new:
+        size = _within(size, _HIGH_SIDE)
+    found = _count(size)
+    if detail == "high" and is_new:
+        while found > _HIGH_PATCHES:
+            shrink = min(0.99, math.sqrt(_HIGH_PATCHES / found))
+            size = (size[0] * shrink, size[1] * shrink)
+            found = _count(size)
+    if found > _MOST_PATCHES:
+        message = (
+            f"Invalid image: it requires {found} patches after processing, exceeding the limit of "
+            f"{_MOST_PATCHES}."
+        )
+        raise wire.error(400, message, "input", "invalid_image")
+    return found
+
+
+def _within(size: tuple[float, float], side: int) -> tuple[float, float]:
+    shrink = min(1.0, side / max(size))
+    return size[0] * shrink, size[1] * shrink
+
+
+def _count(size: tuple[float, float]) -> int:
+    return math.ceil(size[0] / _PATCH) * math.ceil(size[1] / _PATCH)
