@@ -40,7 +40,6 @@ from app.settings import current
 LINK_SECONDS = 86_400
 _UPLOAD_SECONDS = 5.0
 """How long an upload waits for a decoder."""
-
 _NAMESPACE = UUID("6f0c9f0e-52f5-5c0b-9f3a-6b0f5b8f7f11")
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.() -]+")
 _COLUMNS = (
@@ -133,9 +132,12 @@ class Artifacts:
         return self._described(known)
 
     def digest(self, artifact_id: UUID | str) -> str:
-        """The SHA-256 of an artifact's content. Raises Permanent if it is erased or not this
-        user's."""
+        """The SHA-256 of its content. Raises Permanent if it is erased or not this user's."""
         return str(self._present(artifact_id)["sha256"])
+
+    def size(self, artifact_id: UUID | str) -> int:
+        """The number of bytes of its content. Raises as `digest` does."""
+        return int(self._present(artifact_id)["size"])
 
     def copy(self, artifact_id: UUID | str, *, vendor_sha256: str | None) -> Json:
         """Keep the content of another result of the user as a result of this step, as `write` does.

@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+from collections.abc import Iterable
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -12,7 +13,10 @@ from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput
 
-_MOST_BYTES = 20 * 1024 * 1024
+_MIB = 1024 * 1024
+_MOST_BYTES = 20 * _MIB
+MOST_BYTES_TOGETHER = 40 * _MIB
+"""A request has them in base64, and a worker holds it several times in its memory."""
 
 Url = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
 
@@ -40,10 +44,32 @@ class Picture(ActionInput):
 def data_url(call: Call, artifact: str) -> str:
     """A picture of ours with its content, as requests have it. Raises Permanent if the user has no
     such artifact, or if it is no picture that can be sent."""
+    if call.artifacts.size(artifact) > _MOST_BYTES:
+        raise _no_picture(artifact)
     blob = call.artifacts.read(artifact)
-    if not blob.content_type.startswith("image/") or len(blob.data) > _MOST_BYTES:
-        raise Permanent(f"artifact {artifact} is no picture of at most 20 MiB", code="no_picture")
+    if not blob.content_type.startswith("image/"):
+        raise _no_picture(artifact)
     return f"data:{blob.content_type};base64,{base64.b64encode(blob.data).decode()}"
+
+
+def data_urls(call: Call, artifacts: Iterable[str]) -> dict[str, str]:
+    """Pictures of ours with their content, by their ids; one that is named twice is read once.
+
+    Raises Permanent as `data_url` does, and if they are too large together.
+    """
+    wanted = list(dict.fromkeys(artifacts))
+    if sum(map(call.artifacts.size, wanted)) > MOST_BYTES_TOGETHER:
+        most = MOST_BYTES_TOGETHER // _MIB
+        raise Permanent(
+            f"the pictures have more than {most} MiB together: make them smaller, or show fewer",
+            code="pictures_too_large",
+        )
+    return {each: data_url(call, each) for each in wanted}
+
+
+def _no_picture(artifact: str) -> Permanent:
+    most = _MOST_BYTES // _MIB
+    return Permanent(f"artifact {artifact} is no picture of at most {most} MiB", code="no_picture")
 
 
 def most_tokens(model: str, detail: str) -> int:

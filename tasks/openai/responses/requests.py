@@ -4,10 +4,12 @@ Invariant: the request that is recorded is the body that is sent, but for pictur
 stand in it by their ids, and their content is put there when it is sent.
 """
 
+from collections.abc import Mapping
+
 from app.engine.call import Call
 from app.payload import text_of
 from app.platform import Json
-from tasks.openai.pictures import data_url, most_tokens
+from tasks.openai.pictures import data_urls, most_tokens
 from tasks.openai.responses.inputs import Image, RespondInput, is_background, model_of, tier_of
 
 _PICTURE = "artifact"
@@ -51,20 +53,27 @@ def request_of(call: Call, given: RespondInput) -> Json:
     }
 
 
-def sent(call: Call, request: Json) -> Json:
-    """The request with the content of its pictures. Raises Permanent if one cannot be sent."""
+def pictures_of(call: Call, request: Json) -> dict[str, str]:
+    """The pictures of ours that a request names, by their ids. Raises Permanent if one cannot be
+    sent, and Unavailable if one cannot be read now."""
+    parts = [part for each in request["input"] for part in each["content"]]
+    return data_urls(call, [part[_PICTURE] for part in parts if _PICTURE in part])
+
+
+def sent(request: Json, pictures: Mapping[str, str]) -> Json:
+    """The request with the content of its pictures."""
 
     def shown(message: Json) -> Json:
-        return {**message, "content": [_sent(call, part) for part in message["content"]]}
+        return {**message, "content": [_sent(part, pictures) for part in message["content"]]}
 
     return {**request, "input": [shown(each) for each in request["input"]]}
 
 
-def _sent(call: Call, part: Json) -> Json:
+def _sent(part: Json, pictures: Mapping[str, str]) -> Json:
     if _PICTURE not in part:
         return part
     shown = {name: value for name, value in part.items() if name != _PICTURE}
-    return shown | {"image_url": data_url(call, part[_PICTURE])}
+    return shown | {"image_url": pictures[part[_PICTURE]]}
 
 
 def _part(image: Image) -> Json:

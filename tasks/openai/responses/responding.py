@@ -20,7 +20,7 @@ from tasks.openai.costs import cost, most
 from tasks.openai.responses import answers, calls
 from tasks.openai.responses.calls import CREATE
 from tasks.openai.responses.inputs import RespondInput, model_of
-from tasks.openai.responses.requests import body_of, most_read, request_of, sent
+from tasks.openai.responses.requests import body_of, most_read, pictures_of, request_of, sent
 from tasks.openai.settings import OpenAISettings
 from tasks.reuse import account_of, age_seconds
 from tasks.signatures import text_at
@@ -60,6 +60,12 @@ def _asked(call: Call) -> list[Intent]:
     ]
 
 
+def _is_sent(call: Call, number: int) -> bool:
+    """Whether the response of this number was asked for, or may have been."""
+    made = call.sendings(CREATE)
+    return any((each.generation, each.ordinal) == (call.generation, number - 1) for each in made)
+
+
 def _answered(call: Call, given: RespondInput, number: int) -> Json:
     """What follows from the response of this number, from 1 on, which is asked for if it was not.
 
@@ -68,9 +74,10 @@ def _answered(call: Call, given: RespondInput, number: int) -> Json:
     where = "the step's `model`, or OPENAI_RESPOND_MODEL"
     tariffs.require_alive(call, "openai", model_of(given), operation=CREATE, setting=where)
     call.at(number - 1)
-    seen = call.once(
-        CREATE, request_of(call, given), lambda r, key: calls.create(sent(call, r), key)
-    )
+    request = request_of(call, given)
+    # Read before the call is recorded: an error after that would make it a call that may be paid.
+    pictures = {} if _is_sent(call, number) else pictures_of(call, request)
+    seen = call.once(CREATE, request, lambda r, key: calls.create(sent(r, pictures), key))
     intent = _asked(call)[-1]
     if intent.request["background"]:
         seen = _watched(call, str(seen["id"]))

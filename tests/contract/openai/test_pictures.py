@@ -9,7 +9,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 from pydantic import ValidationError
 
-from app.errors import Permanent
+from app import db
+from app.errors import Permanent, Unavailable
+from app.settings import current
 from tasks.openai.actions import ModerateInput
 from tasks.openai.pictures import most_tokens
 from tests.contract.cases import Claim
@@ -76,6 +78,40 @@ def test_a_picture_that_openai_cannot_fetch_is_refused(step: Claim) -> None:
 def test_something_must_be_judged() -> None:
     with pytest.raises(ValidationError, match="a `brief`, a `picture` or both"):
         ModerateInput()
+
+
+def test_a_picture_that_cannot_be_read_now_leaves_no_call_that_may_be_paid(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked = step("openai.respond", {"input": "What is this?", "max_output_tokens": 500})
+    photo = upload(asked, small("astronaut.png"))
+    asked.given |= {"images": [{"artifact": photo}]}
+    (file,) = current().storage_dir.rglob(f"{photo}.*")
+    kept = file.rename(file.with_suffix(".kept"))
+    file.mkdir()  # so that it can neither be opened nor is missing
+    with pytest.raises(Unavailable, match="directory"):
+        asked.run()
+    assert asked.intents == ()
+    file.rmdir()
+    kept.rename(file)
+    made = asked.run()
+    kept = file.rename(file.with_suffix(".kept"))
+    assert asked.run() == made
+    assert vendors.count("captions") == 1
+
+
+def test_pictures_that_are_too_large_together_are_not_sent(step: Claim) -> None:
+    asked = step("openai.respond", {"input": "What is this?"})
+    photos = [upload(asked, small(name)) for name in ("astronaut.png", "grace_hopper.jpg")]
+    db.rows("UPDATE artifacts SET size = 20 * 1024 * 1024 RETURNING 1", ())
+    asked.given |= {"images": [{"artifact": each} for each in [*photos, photos[0]]]}
+    db.rows("UPDATE artifacts SET size = size + 1 WHERE id = %s RETURNING 1", (photos[0],))
+    with pytest.raises(Permanent, match="more than 40 MiB together") as caught:
+        asked.run()
+    assert (caught.value.code, asked.intents) == ("pictures_too_large", ())
+    asked.given |= {"images": [{"artifact": photos[0]}]}
+    with pytest.raises(Permanent, match="at most 20 MiB"):
+        asked.run()
 
 
 @pytest.mark.parametrize("model", ["gpt-6-luna", "gpt-6-sol", "gpt-4o-mini", "gpt-5.4-nano"])
