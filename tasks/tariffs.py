@@ -4,11 +4,15 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+import structlog
+
 from app.engine.call import Call
 from app.errors import Permanent
 from app.tariffs import current, in_use
 from app.tariffs.book import Cost, PriceBook
 from app.tariffs.rows import Tariff, tariff
+
+log = structlog.get_logger()
 
 _FOLDER = Path(__file__).parent
 
@@ -36,6 +40,14 @@ def spend(call: Call, platform: str, cost: Cost, *, of: str, model: str) -> None
     that the model is in use. What was booked before is not estimated anew."""
     if call.spend(cost.micro_usd, of=of, model=model):
         current.tell(platform, cost)
+    in_use.note_use(platform, model)
+
+
+def assume(call: Call, platform: str, micro_usd: int, *, of: str, model: str) -> None:
+    """Add the most that an effect may have cost to the costs of the attempt, because it will not be
+    known what it has cost, and say so in the log. What was booked before stays."""
+    if call.spend(micro_usd, of=of, model=model):
+        log.warning("cost.assumed", platform=platform, model=model, effect=of, micro_usd=micro_usd)
     in_use.note_use(platform, model)
 
 

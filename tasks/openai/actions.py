@@ -256,7 +256,10 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
         made = call.once(_COMPLETE, request, lambda r, key: _complete(openai, r, key))
         # Also for an answer that an earlier attempt has recorded: it may not have booked it.
         of = f"{call.step_key}#{call.generation}#{number}"
-        tariffs.spend(call, "openai", cost(made), of=of, model=made["model"])
+        if made.get("is_counted", True):
+            tariffs.spend(call, "openai", cost(made), of=of, model=made["model"])
+        else:
+            tariffs.assume(call, "openai", lost_cost(request), of=of, model=made["model"])
         tokens += made["input_tokens"] + made["output_tokens"]
         if made["finish_reason"] != "length":
             return made, tokens

@@ -61,9 +61,10 @@ class OpenAIApi:
 
         Each of the `messages` is {role, content}.
 
-        Returns {text, refusal, finish_reason, model, tier, input_tokens, cached_tokens,
+        Returns {text, refusal, finish_reason, model, tier, is_counted, input_tokens, cached_tokens,
         cache_write_tokens, output_tokens}. `tier` is the one that was used, or the one that was
-        asked for if OpenAI does not say it; `finish_reason` is empty if OpenAI does not say it.
+        asked for if OpenAI does not say it; `finish_reason` is empty if OpenAI does not say it. If
+        not `is_counted`, OpenAI has not told the tokens.
         """
         return self._call(
             "chat.completions.create",
@@ -178,6 +179,7 @@ def _completion(made: Any, model: str, tier: str) -> Json:
         "finish_reason": optional(choice.finish_reason) or "",
         "model": optional(made.model) or model,
         "tier": optional(made.service_tier) or tier,
+        "is_counted": bool(usage) and None not in (usage.prompt_tokens, usage.completion_tokens),
         "input_tokens": count(usage.prompt_tokens) if usage else 0,
         "cached_tokens": count(details.cached_tokens) if details else 0,
         "cache_write_tokens": count(details.cache_write_tokens) if details else 0,

@@ -44,8 +44,11 @@ def embed(call: Call, given: EmbedInput) -> Json:
     tariffs.require_alive(call, "openai", request["model"], operation=CREATE, setting=where)
     made = call.once(CREATE, request, create)
     of = f"{call.step_key}#{call.generation}"
-    spent = cost(made["model"], made["tokens"])
-    tariffs.spend(call, "openai", spent, of=of, model=made["model"])
+    if made.get("is_counted", True):
+        spent = cost(made["model"], made["tokens"])
+        tariffs.spend(call, "openai", spent, of=of, model=made["model"])
+    else:
+        tariffs.assume(call, "openai", lost_cost(request), of=of, model=made["model"])
     vectors = [_floats(each) for each in made["vectors"]]
     return {"vectors": vectors, "model": made["model"], "tokens": made["tokens"]}
 
@@ -57,8 +60,9 @@ def _request(given: EmbedInput) -> Json:
 
 
 def create(request: Json, key: str) -> Json:
-    """Make the vectors: {vectors, model, tokens}; each is 32-bit floats in base64, the first byte
-    of each float the lowest. Raises Unknown if the answer is lost."""
+    """Make the vectors: {vectors, model, is_counted, tokens}; each is 32-bit floats in base64, the
+    first byte of each float the lowest. If not `is_counted`, OpenAI has not told the tokens. Raises
+    Unknown if the answer is lost."""
     return api().perform(
         CREATE,
         lambda sdk: sdk.embeddings.with_raw_response.create(
@@ -75,10 +79,12 @@ def _made(seen: Json, request: Json) -> Json:
     vectors = [found[number] for number in range(len(request["input"]))]
     for each in vectors:
         _floats(each)  # raises for what cannot be used
+    told = (seen.get("usage") or {}).get("prompt_tokens")
     return {
         "vectors": vectors,
         "model": http.text_at(seen, "model"),
-        "tokens": count(seen["usage"]["prompt_tokens"]),
+        "is_counted": told is not None,
+        "tokens": count(told),
     }
 
 

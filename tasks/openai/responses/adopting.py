@@ -14,7 +14,7 @@ from app.protocol.deliveries import is_waited_for, reported_effects
 from tasks.openai import plain
 from tasks.openai.responses import calls
 from tasks.openai.responses.calls import CREATE
-from tasks.openai.responses.responding import respond, spend
+from tasks.openai.responses.responding import assume, respond, spend
 from tasks.openai.settings import OpenAISettings
 from tasks.signatures import text_at
 
@@ -69,24 +69,29 @@ def find_response(call: Call, intent: Intent) -> LookupAnswer:
 @respond.compensation
 def discard(call: Call, undo: Undo) -> Json:
     """Stop the responses that still run, and delete all that the step has asked for at OpenAI."""
-    known = [str(undo.external_id)] if undo.is_orphan else _responses_of(call, undo)
-    results = {_remove(call, each) for each in known}
+    known = _responses_of(call, undo)
+    results = {_remove(call, *each) for each in known.items()}
     order = ("cancelled", "deleted", "already", "nothing")
     result = next((each for each in order if each in results), "nothing")
-    return {"result": result, "responses": known}
+    return {"result": result, "responses": list(known)}
 
 
-def _responses_of(call: Call, undo: Undo) -> list[str]:
-    """The ids of the step's responses, the one included whose answer was lost."""
-    found = [undo.external_id]
-    for intent in undo.intents:
-        if intent.operation != CREATE:
-            continue
+def _responses_of(call: Call, undo: Undo) -> dict[str, Json]:
+    """The ids of the step's responses, each with its request, the one included whose answer was
+    lost. For an orphan, only that one."""
+    asked = [each for each in undo.intents if each.operation == CREATE]
+    found: dict[str, Json] = {}
+    if undo.external_id is not None and asked:
+        found[undo.external_id] = asked[-1].request
+    for intent in () if undo.is_orphan else asked:
+        response = None
         if intent.response is not None:
-            found.append(text_at(intent.response, "id"))
+            response = text_at(intent.response, "id")
         elif intent.resolution is None:
-            found.append(_lost(call, intent))
-    return list(dict.fromkeys(each for each in found if each))
+            response = _lost(call, intent)
+        if response is not None:
+            found[response] = intent.request
+    return found
 
 
 def _lost(call: Call, intent: Intent) -> str | None:
@@ -100,8 +105,8 @@ def _lost(call: Call, intent: Intent) -> str | None:
     return str(answer.response["id"]) if isinstance(answer, Found) else None
 
 
-def _remove(call: Call, response: str) -> str:
-    """Stop and delete a response; `already` if OpenAI does not have it."""
+def _remove(call: Call, response: str, request: Json) -> str:
+    """Stop and delete a response; `already` if OpenAI does not have it. Its cost is booked."""
     try:
         seen = calls.retrieve(response)
         was_running = seen["is_running"]
@@ -110,11 +115,12 @@ def _remove(call: Call, response: str) -> str:
             seen = calls.retrieve(response)
     except Permanent as err:
         if err.code == "not_found":
+            assume(call, response, request)
             return "already"
         raise
     if seen["is_running"]:
         raise Retryable("OpenAI has not stopped the response yet", code="still_running", after=2.0)
-    spend(call, seen)
+    spend(call, seen, request)
     if not calls.delete(response):
         return "already"
     return "cancelled" if was_running and seen["status"] == "cancelled" else "deleted"

@@ -30,10 +30,11 @@ def begun(seen: Json) -> Json:
 
 def response(seen: Json) -> Json:
     """A response as it is now: {id, status, is_running, model, tier, text, refusal, error, reason,
-    metadata, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens}.
+    metadata, is_counted, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
+    reasoning_tokens}.
 
     `refusal` is null unless the model refuses; `error` is {code, message} of one that has failed;
-    `reason` says why one is incomplete.
+    `reason` says why one is incomplete. If not `is_counted`, OpenAI has not told its tokens.
     """
     usage = seen.get("usage") or {}
     read, written = usage.get("input_tokens_details"), usage.get("output_tokens_details")
@@ -48,6 +49,7 @@ def response(seen: Json) -> Json:
         "error": _error(seen.get("error")),
         "reason": optional((seen.get("incomplete_details") or {}).get("reason")),
         "metadata": {k: v for k, v in (seen.get("metadata") or {}).items() if isinstance(v, str)},
+        "is_counted": None not in (usage.get("input_tokens"), usage.get("output_tokens")),
         "input_tokens": count(usage.get("input_tokens")),
         "cached_tokens": count((read or {}).get("cached_tokens")),
         "cache_write_tokens": count((read or {}).get("cache_write_tokens")),

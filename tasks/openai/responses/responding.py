@@ -13,7 +13,7 @@ https://developers.openai.com/api/docs/guides/background
 from typing import Any
 
 from app.engine.call import Call
-from app.errors import Retryable, Suspend
+from app.errors import Permanent, Retryable, Suspend
 from app.platform import ActionOutput, Effect, Intent, Json, Made, Reuse, action
 from tasks import tariffs
 from tasks.openai.costs import cost, most
@@ -80,16 +80,29 @@ def _answered(call: Call, given: RespondInput, number: int) -> Json:
     seen = call.once(CREATE, request, lambda r, key: calls.create(sent(r, pictures), key))
     intent = _asked(call)[-1]
     if intent.request["background"]:
-        seen = _watched(call, str(seen["id"]))
+        seen = _watched(call, str(seen["id"]), intent.request)
     return _ended(call, given, intent, seen, number)
 
 
-def _watched(call: Call, response: str) -> Json:
-    """A response in the background that has ended. Raises Suspend while it has not."""
+def _watched(call: Call, response: str, request: Json) -> Json:
+    """A response in the background that has ended. Raises Suspend while it has not.
+
+    Raises Permanent `response_lost` if OpenAI shows it no more. Then the most is booked that it may
+    have cost.
+    """
     pause = OpenAISettings.current().poll_seconds
     if call.external_id != response:
         raise Suspend(response, poll_seconds=pause)
-    seen = call.state_of(response, lambda: calls.retrieve(response), pause)
+    try:
+        seen = call.state_of(response, lambda: calls.retrieve(response), pause)
+    except Permanent as err:
+        assume(call, response, request)
+        raise Permanent(
+            "OpenAI does not show the response any more, so its answer is lost, and the most that"
+            f" it may have cost is booked: {err.message}",
+            code="response_lost",
+            detail={"response": response},
+        ) from err
     if seen["is_running"]:
         raise Suspend(response, poll_seconds=pause)
     return seen
@@ -98,10 +111,10 @@ def _watched(call: Call, response: str) -> Json:
 def _ended(call: Call, given: RespondInput, intent: Intent, seen: Json, number: int) -> Json:
     """What follows from the response of this number, which has ended."""
     seen["tier"] = seen["tier"] or intent.request["service_tier"]
-    spend(call, seen)
+    spend(call, seen, intent.request)
     error = seen["error"] or {}
     is_passing = seen["status"] == "failed" and error.get("code") in answers.PASSING
-    if is_passing and number <= len(_PAUSES) and not seen["output_tokens"]:
+    if is_passing and number <= len(_PAUSES) and _is_free(seen):
         left = _PAUSES[number - 1] - call.age_seconds(intent)
         if left <= 0:
             return _answered(call, given, number + 1)
@@ -126,10 +139,29 @@ def _ended(call: Call, given: RespondInput, intent: Intent, seen: Json, number: 
     }
 
 
-def spend(call: Call, seen: Json) -> None:
-    """Book what a response has cost that has ended, once."""
-    if seen["input_tokens"] or seen["output_tokens"]:
-        tariffs.spend(call, "openai", cost(seen), of=seen["id"], model=seen["model"])
+def _is_free(seen: Json) -> bool:
+    """Whether a response has cost nothing. What a model has read is paid, although it failed."""
+    return not seen["input_tokens"] and not seen["output_tokens"]
+
+
+def spend(call: Call, seen: Json, request: Json) -> None:
+    """Book what a response that has ended has cost, once.
+
+    One whose tokens OpenAI does not tell may have cost as much as it was allowed to. Only one that
+    has failed then has cost nothing: OpenAI tells no tokens if the model was not asked.
+    """
+    if seen.get("is_counted", True):
+        told = seen | {"tier": seen["tier"] or request["service_tier"]}
+        tariffs.spend(call, "openai", cost(told), of=seen["id"], model=seen["model"])
+    elif seen["status"] == "failed":
+        call.spend(0, of=seen["id"], model=seen["model"])
+    else:
+        assume(call, seen["id"], request)
+
+
+def assume(call: Call, response: str, request: Json) -> None:
+    """Book the most that a response may have cost, unless its cost was booked before."""
+    tariffs.assume(call, "openai", lost_cost(request), of=response, model=request["model"])
 
 
 class Tokens(ActionOutput):

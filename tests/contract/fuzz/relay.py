@@ -1,8 +1,8 @@
-"""A server between a client and the sandbox: it keeps an answer, and gives it again mutated."""
+"""A server between a client and the sandbox: it keeps answers, and gives others instead."""
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,6 +24,8 @@ class Relay:
         self.kept: list[Answer] = []
         self.instead: bytes | None = None
         """What each request gets instead of the sandbox's answer. The connection then ends."""
+        self.change: Callable[[Answer], Answer] = lambda answer: answer
+        """Makes of an answer of the sandbox the one that is given."""
         self.heard: dict[str, str] = {}
         """The headers with credentials of all requests."""
 
@@ -56,7 +58,7 @@ def relay() -> Iterator[Relay]:
             )
             kept = {name: reply.headers[name] for name in _KEPT if name in reply.headers}
             made.kept.append(Answer(reply.status_code, kept, reply.content))
-            return made.kept[-1].sent()
+            return made.change(made.kept[-1]).sent()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
