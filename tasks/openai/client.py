@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.errors import Outcome, Retryable, Unknown
+from app.errors import Outcome, Permanent, Retryable, Unknown
 from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
@@ -269,6 +269,13 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
     body: Any = err.body
     message = body.get("message") if isinstance(body, dict) else None
     code = err.code if isinstance(err.code, str) else None
+    if err.status_code == 429 and limits.is_too_large(message):
+        return Permanent(
+            "the request needs more tokens than OpenAI allows of this model in a minute: give it"
+            " less to read, lower `max_output_tokens`, or choose another model:"
+            f" {http.quoted(str(message))}",
+            code="request_too_large",
+        )
     return http.refusal(
         "openai",
         err.status_code,

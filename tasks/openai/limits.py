@@ -24,6 +24,9 @@ EXHAUSTED = frozenset(
 NO_ROOM = "resource_unavailable"
 """The code of a 429 that says that the level of service has no room now. It is not paid.
 https://developers.openai.com/api/docs/guides/flex-processing"""
+_TOO_LARGE = "Request too large"
+"""So begins the message of a 429 for a request that needs more than is allowed in a minute. Its
+code is that of any limit that is reached. No wait helps."""
 _NO_ROOM_SECONDS = 15.0
 _MINUTE = 60.0
 _BURST = 10
@@ -59,18 +62,21 @@ def told(reply: HttpReply) -> Told:
         # The account has kept to its limits, so that its rate is not lowered. Its other steps wait
         # for a while, instead of asking in vain.
         return Told(True, http.told(reply).after or _NO_ROOM_SECONDS, tokens=0)
+    is_large = isinstance(error, dict) and is_too_large(error.get("message"))
     limit = _number(reply, "x-ratelimit-limit-requests")
     left = _number(reply, "x-ratelimit-remaining-requests")
     is_low = limit > 0 and 0 <= left < _LOW * limit
     usage = body.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
+    # A request that is too large says nothing about the rate, and has used no tokens.
+    used = 0 if is_large else used
     # A count that is none leaves the tokens that were reserved.
     is_count = isinstance(used, int) and not isinstance(used, bool) and used >= 0
     # Some answers say that -1 or 0 tokens are allowed: they know of no limit.
     token_limit = _number(reply, "x-ratelimit-limit-tokens")
     tokens_left = _number(reply, "x-ratelimit-remaining-tokens")
     has_left = token_limit > 0 and 0 <= tokens_left <= token_limit
-    refused = http.told(reply)
+    refused = Told() if is_large else http.told(reply)
     return Told(
         refused.is_refused,
         refused.after,
@@ -86,6 +92,11 @@ def told(reply: HttpReply) -> Told:
 def is_exhausted(code: object) -> bool:
     """Whether the code of an error, or its type, says that somebody must pay."""
     return isinstance(code, str) and code in EXHAUSTED
+
+
+def is_too_large(message: object) -> bool:
+    """Whether the message of a 429 says that the request alone is over the limit of a minute."""
+    return isinstance(message, str) and message.startswith(_TOO_LARGE)
 
 
 def _number(reply: HttpReply, header: str) -> float:
