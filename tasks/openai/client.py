@@ -1,7 +1,8 @@
 """Typed calls to OpenAI; every failure is raised as one of app.errors.
 
 Invariant: the SDK's own retries are off, and app.outbound.http sends its requests. A call that is
-billed and whose answer is lost ends as Unknown. Every other call may be repeated.
+billed and whose answer is lost ends as Unknown, and so does one that is answered by a failure which
+does not say that nothing was made. Every other call may be repeated.
 https://platform.openai.com/docs/api-reference
 """
 
@@ -9,9 +10,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
 from app.outbound.spare import spare
+from app.outbound.stated_waits import retry_after
 from app.platform import Json
 from app.settings import needed
 from tasks.openai import limits
@@ -31,7 +33,9 @@ _PATIENT_SECONDS = 900.0
 https://developers.openai.com/api/docs/guides/flex-processing"""
 PATIENT = frozenset({"flex", "auto"})
 """The levels of service that wait so long; `auto` may be that one."""
-_LOST = "no_answer"
+_NOTHING_MADE = frozenset(("server_is_overloaded", "service_unavailable_error", "slow_down"))
+"""The codes and types of a 503 that says that the model was not asked.
+https://platform.openai.com/docs/guides/error-codes"""
 
 
 class OpenAIApi:
@@ -101,7 +105,8 @@ class OpenAIApi:
 
         `ask` gets the SDK and gives its raw response: the SDK's own types would keep values of any
         type, and warn of those that they do not know. `read` may raise what `http.reading` knows.
-        A call that `is_billed` and has no answer ends as Unknown, and any other as Retryable.
+        A call that `is_billed` and has no answer, or fails at OpenAI, ends as Unknown, any other as
+        Retryable.
         """
 
         def perform() -> T:
@@ -123,7 +128,7 @@ class OpenAIApi:
         with http.operation(
             "openai",
             name,
-            repeatable=True,
+            repeatable=not is_billed,
             read_seconds=read_seconds,
             slow_seconds=_slow_seconds(read_seconds) if is_billed else http.SLOW_SECONDS,
             spare=self._spare,
@@ -133,14 +138,7 @@ class OpenAIApi:
                 with http.reading():
                     return perform()
             except openai.OpenAIError as err:
-                found = _outcome(err)
-                if is_billed and _is_lost(found):
-                    raise Unknown(found.message, code=found.code) from err
-                raise found from err
-            except Retryable as err:
-                if is_billed and _is_lost(err):
-                    raise Unknown(err.message, code=err.code) from err
-                raise
+                raise _outcome(err) from err
 
 
 def writing_seconds(tier: str) -> float:
@@ -252,11 +250,6 @@ def _sdk(settings: OpenAISettings) -> "openai.OpenAI":
     )
 
 
-def _is_lost(found: Outcome) -> bool:
-    """Whether the request was sent and has no whole answer."""
-    return isinstance(found, Retryable) and found.code == _LOST
-
-
 def _outcome(err: "openai.OpenAIError") -> Outcome:
     """The outcome of an error of the SDK. https://platform.openai.com/docs/guides/error-codes"""
     import openai
@@ -265,7 +258,7 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
         # The transport raises an outcome. All other errors are those of an answer that came.
         if isinstance(err.__cause__, Outcome):
             return err.__cause__
-        return Retryable(f"openai: {type(err).__name__}", code=_LOST)
+        return http.unreadable(err)
     body: Any = err.body
     message = body.get("message") if isinstance(body, dict) else None
     code = err.code if isinstance(err.code, str) else None
@@ -276,13 +269,17 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
             f" {http.quoted(str(message))}",
             code="request_too_large",
         )
-    return http.refusal(
+    headers = dict(err.response.headers)
+    found = http.refusal(
         "openai",
         err.status_code,
         str(message or "no message"),
         setting=SETTING,
-        headers=dict(err.response.headers),
+        headers=headers,
         code=code or ("not_found" if err.status_code == 404 else None),
         detail={"param": err.param} if isinstance(err.param, str) else None,
         is_exhausted=limits.is_exhausted(code) or limits.is_exhausted(err.type),
     )
+    if err.status_code == 503 and not _NOTHING_MADE.isdisjoint({code, err.type}):
+        return Retryable(found.message, code=found.code, after=retry_after(headers))
+    return found

@@ -1,10 +1,14 @@
 """Calls that OpenAI refuses: which of them are never repeated, and which may have been paid for."""
 
+from collections.abc import Callable
+
 import pytest
 
-from app.errors import Permanent
+from app.errors import Permanent, Retryable, Unknown
 from tests.contract.cases import Claim
-from tests.contract.openai.cases import respond
+from tests.contract.openai.cases import caption, embed, respond, respond_later
+from tests.contract.openai.conftest import Alter
+from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
 
 
@@ -18,3 +22,38 @@ def test_a_request_that_is_over_the_limit_of_a_minute_is_not_repeated(
     assert caught.value.code == "request_too_large"
     assert [each.resolution for each in asked.intents] == ["refused"]
     assert (vendors.count("captions"), asked.cost) == (0, 0)
+
+
+BILLED: tuple[tuple[Callable[[Claim], Step], str], ...] = (
+    (caption, "chat.completions.create"),
+    (embed, "embeddings.create"),
+    (respond, "responses.create"),
+    (respond_later, "responses.create"),
+)
+
+
+@pytest.mark.parametrize(("prepare", "operation"), BILLED)
+def test_a_failure_that_does_not_say_that_nothing_was_made_may_be_paid(
+    step: Claim, vendors: Vendors, prepare: Callable[[Claim], Step], operation: str
+) -> None:
+    for status in (500, 502, 504):
+        asked = prepare(step)
+        vendors.fault("openai", operation, "status", status=status)
+        with pytest.raises(Unknown):
+            asked.run()
+        assert asked.open_intent().operation == operation
+    asked = prepare(step)
+    vendors.fault("openai", operation, "status", status=503, code="server_is_overloaded")
+    with pytest.raises(Retryable):
+        asked.run()
+    assert [each.resolution for each in asked.intents] == ["refused"]
+
+
+def test_an_answer_that_is_too_large_may_be_paid(step: Claim, alter: Alter) -> None:
+    asked = respond(step)
+    asked.seconds = 20.0
+    alter(lambda seen: seen.update(more="x" * 9_000_000))
+    with pytest.raises(Unknown) as caught:
+        asked.run()
+    assert caught.value.code == "answer_too_large"
+    assert asked.open_intent().operation == "responses.create"

@@ -16,6 +16,8 @@ from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption
 from tests.contract.vendors import Vendors
 
+OVERLOADED: dict[str, Any] = {"status": 503, "code": "server_is_overloaded"}
+
 
 def test_a_flagged_brief_is_refused_with_its_category(step: Claim) -> None:
     with pytest.raises(Permanent) as caught:
@@ -163,9 +165,10 @@ def test_a_caption_whose_answer_is_lost_is_booked_at_its_ceiling_once(
 
 def test_a_caption_that_is_refused_costs_nothing(step: Claim, vendors: Vendors) -> None:
     asked = caption(step)
-    vendors.fault("openai", "chat.completions.create", "status", status=500)
-    with pytest.raises(Retryable):
+    vendors.fault("openai", "chat.completions.create", "status", **OVERLOADED)
+    with pytest.raises(Retryable) as caught:
         asked.run()
+    assert caught.value.code == "server_is_overloaded"
     asked.call().write_off_lost()
     (row,) = db.rows("SELECT spent FROM workflows WHERE id = %s", (asked.claim.workflow_id,))
     assert row["spent"] == 0

@@ -143,7 +143,8 @@ def test_a_step_that_was_started_anew_after_a_call_makes_the_known_result(
     kernel: Kernel, vendors: Vendors
 ) -> None:
     """Its old input is no longer the request whose result it makes, whether it claims or not."""
-    vendors.fault("openai", "chat.completions.create", "status", status=500)
+    overloaded = {"status": 503, "code": "server_is_overloaded"}
+    vendors.fault("openai", "chat.completions.create", "status", **overloaded)
     first = kernel.start(kernel.register(caption()))
     run(first, "write", "openai.caption")
     dry = {"brief": BRIEF, "cache": True, "style": "dry"}
