@@ -7,14 +7,11 @@ https://platform.openai.com/docs/api-reference/responses/object
 import json
 from typing import Any
 
-from jsonschema import Draft202012Validator, validators
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from app.errors import Permanent
 from app.outbound import http
 from app.platform import Json
 from tasks.openai.client import count, optional
+from tasks.openai.responses.forms import Unchecked, misfit
 
 RUNNING = ("queued", "in_progress")
 PASSING = frozenset(
@@ -122,12 +119,14 @@ def structured(seen: Json, schema: Json) -> Any:
     """
     try:
         answer = http.bounded(json.loads(seen["text"], parse_constant=_no_constant))
-        fault = next(_Checker(schema, registry=Registry()).iter_errors(answer), None)
-    except (ValueError, RecursionError, Unresolvable) as err:
-        raise _invalid(seen, f"it cannot be checked: {type(err).__name__}") from err
+    except (ValueError, RecursionError) as err:
+        raise _invalid(seen, f"it is no JSON that can be read: {type(err).__name__}") from err
+    try:
+        fault = misfit(answer, schema)
+    except Unchecked as err:
+        raise _invalid(seen, str(err)) from err
     if fault is not None:
-        place = "/".join(map(str, fault.absolute_path))
-        raise _invalid(seen, f"/{place}: {fault.message[:200]}")
+        raise _invalid(seen, fault)
     return answer
 
 
@@ -141,10 +140,3 @@ def _invalid(seen: Json, why: str) -> Permanent:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
-
-
-_UNCHECKED = ("pattern", "patternProperties")
-"""OpenAI lets a model write only what matches patterns. We do not match them again: that can take
-for ever. References out of the schema are not followed either (the registry is empty)."""
-_extend: Any = validators.extend
-_Checker: Any = _extend(Draft202012Validator, dict.fromkeys(_UNCHECKED, lambda *_: None))

@@ -2,8 +2,6 @@
 
 from typing import Literal, Self
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import Field, field_validator, model_validator
 
 from app.errors import Permanent
@@ -11,6 +9,7 @@ from app.payload import text_of
 from app.platform import Json
 from tasks.openai.client import PATIENT
 from tasks.openai.pictures import Picture
+from tasks.openai.responses.forms import schema_fault
 from tasks.openai.settings import OpenAISettings, Tier
 from tasks.reuse import Reusable
 
@@ -40,7 +39,8 @@ class RespondInput(Reusable):
     `answer_schema` is a JSON Schema that the answer must have, as OpenAI's strict mode takes it:
     an object, each object with all its properties in `required` and `additionalProperties: false`.
     `max_output_tokens` covers what the model thinks too. In the `background`, the step holds no
-    worker while the model works; by default it is so for what may take long.
+    worker while the model works; by default it is so for what may take long, and that cannot be
+    had at once (`background: false`).
     """
 
     input: str = Field(min_length=1, max_length=MOST_CHARACTERS)
@@ -61,12 +61,9 @@ class RespondInput(Reusable):
             return None
         if len(text_of(schema)) > _MOST_SCHEMA:
             raise ValueError(f"must have at most {_MOST_SCHEMA} characters")
-        try:
-            Draft202012Validator.check_schema(schema)
-        except SchemaError as err:
-            raise ValueError(f"is no JSON Schema: {err.message[:200]}") from err
-        if schema.get("type") != "object":
-            raise ValueError("must be the schema of an object (`type: object`)")
+        fault = schema_fault(schema)
+        if fault is not None:
+            raise ValueError(fault)
         return schema
 
     @model_validator(mode="after")
@@ -90,10 +87,12 @@ def is_background(given: RespondInput) -> bool:
             " `background` out, or choose another `service_tier`",
             code="needs_background",
         )
-    is_long = (
-        given.max_output_tokens > _SHORT_TOKENS or given.reasoning_effort in _LONG_EFFORTS or waits
-    )
-    return is_long if given.background is None else given.background
+    return waits or _is_long(given) if given.background is None else given.background
+
+
+def _is_long(given: RespondInput) -> bool:
+    """Whether a model may work for longer than a call is waited for."""
+    return given.max_output_tokens > _SHORT_TOKENS or given.reasoning_effort in _LONG_EFFORTS
 
 
 def model_of(given: RespondInput) -> str:
