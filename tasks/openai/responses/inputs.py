@@ -70,6 +70,12 @@ class RespondInput(Reusable):
     def _may_wait(self) -> Self:
         if self.background is False and self.service_tier in PATIENT:
             raise ValueError(f"`{self.service_tier}` waits for room: use it in the background")
+        if self.background is False and _is_long(self):
+            raise ValueError(
+                f"at once (`background: false`) a model may write at most {_SHORT_TOKENS:,} tokens"
+                " (`max_output_tokens`), and think with no more effort than `medium`, because a"
+                " worker waits for it: leave `background` out"
+            )
         return self
 
 

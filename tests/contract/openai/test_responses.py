@@ -209,6 +209,8 @@ def test_what_may_take_long_is_made_in_the_background(
         ({"answer_schema": {"type": "array"}}, "schema of an object"),
         ({"answer_schema": {"type": "unheard"}}, "is no JSON Schema"),
         ({"service_tier": "flex", "background": False}, "waits for room"),
+        ({"max_output_tokens": 2_001, "background": False}, "at most 2,000 tokens"),
+        ({"reasoning_effort": "xhigh", "background": False}, "no more effort than `medium`"),
         ({"max_output_tokens": 3}, "greater than or equal to 16"),
     ],
 )
