@@ -56,10 +56,13 @@ def response(seen: Json) -> Json:
 
 
 def _said(output: list[Any]) -> tuple[list[str], list[str]]:
-    """The texts and the refusals in the messages of an output."""
+    """The texts and the refusals in the messages of an output.
+
+    What a model says while it works (`commentary`) is no part of its answer.
+    """
     texts, refusals = [], []
     for item in output:
-        if item.get("type") != "message":
+        if item.get("type") != "message" or item.get("phase") == "commentary":
             continue
         for part in item["content"]:
             if part.get("type") == "output_text":

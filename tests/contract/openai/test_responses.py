@@ -16,6 +16,7 @@ from tasks.openai.responses.calls import retrieve
 from tasks.openai.responses.inputs import RespondInput, is_background
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import ASKED, respond, respond_later
+from tests.contract.openai.conftest import Alter
 from tests.contract.pictures import small, upload, wait
 from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
@@ -68,6 +69,19 @@ def test_an_answer_has_its_text_its_tokens_and_its_cost(
 def test_a_structured_answer_is_checked_and_given_as_data(step: Claim) -> None:
     made = step("openai.respond", ASKED | {"answer_schema": SCHEMA}).run()
     assert set(made["answer"]) == {"title", "tags"}
+
+
+def test_what_a_model_says_while_it_works_is_no_part_of_its_answer(
+    step: Claim, alter: Alter
+) -> None:
+    def comment(seen: Json) -> None:
+        said = {"type": "output_text", "text": "I look it up first.", "annotations": []}
+        item = {"type": "message", "role": "assistant", "content": [said], "phase": "commentary"}
+        seen["output"].insert(0, item)
+
+    plain = respond(step).run()["text"]
+    alter(comment)
+    assert respond(step).run()["text"] == plain
 
 
 def test_the_model_sees_pictures_of_ours_and_of_the_web(step: Claim, vendors: Vendors) -> None:
