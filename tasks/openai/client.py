@@ -162,7 +162,7 @@ def _moderation(made: Any) -> Json:
         raise TypeError("a category is neither true nor false")
     return {
         "flagged": result.flagged,
-        "categories": sorted(name for name, is_flagged in categories.items() if is_flagged),
+        "categories": sorted(http.quoted(name) for name, is_set in categories.items() if is_set),
         "model": http.text_at(made.model),
     }
 
@@ -173,7 +173,7 @@ def _completion(made: Any, model: str, tier: str) -> Json:
     details = usage.prompt_tokens_details if usage else None
     return {
         "text": optional(choice.message.content) or "",
-        "refusal": optional(choice.message.refusal) or None,
+        "refusal": http.quoted(optional(choice.message.refusal) or "") or None,
         "finish_reason": optional(choice.finish_reason) or "",
         "model": optional(made.model) or model,
         "tier": optional(made.service_tier) or tier,

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/responses/object
 """
 
 import json
+import math
 from typing import Any
 
 from app.errors import Permanent
@@ -42,7 +43,7 @@ def response(seen: Json) -> Json:
         "model": http.text_at(seen, "model"),
         "tier": optional(seen.get("service_tier")),
         "text": "".join(texts),
-        "refusal": " ".join(refusals) if refusals else None,
+        "refusal": http.quoted(" ".join(refusals)) if refusals else None,
         "error": _error(seen.get("error")),
         "reason": optional((seen.get("incomplete_details") or {}).get("reason")),
         "metadata": {k: v for k, v in (seen.get("metadata") or {}).items() if isinstance(v, str)},
@@ -76,7 +77,10 @@ def _error(error: Any) -> Json | None:
     if error is None:
         return None
     code, message = optional(error.get("code")), optional(error.get("message"))
-    return {"code": code or "unknown", "message": message or "no message"}
+    return {
+        "code": http.code_of(code) or "unknown",
+        "message": http.quoted(message or "no message"),
+    }
 
 
 def require_whole(seen: Json, most_tokens: int) -> None:
@@ -90,7 +94,7 @@ def require_whole(seen: Json, most_tokens: int) -> None:
         error = seen["error"] or {"code": "unknown", "message": "no message"}
         raise Permanent(
             f"the response failed: {error['message']}",
-            code=f"response_{http.code_of(error['code']) or 'failed'}",
+            code=f"response_{error['code']}",
             detail=detail,
         )
     if seen["status"] == "cancelled":
@@ -109,7 +113,8 @@ def require_whole(seen: Json, most_tokens: int) -> None:
             detail=detail,
         )
     if seen["status"] != "completed":
-        why = seen["reason"] or f"it ended as {seen['status']}"
+        state = http.code_of(seen["status"]) or "no status that is known"
+        why = http.code_of(seen["reason"]) or f"it ended as {state}"
         raise Permanent(f"the answer is not complete: {why}", code="incomplete", detail=detail)
     if not seen["text"]:
         raise Permanent("the model wrote no answer", code="empty_answer", detail=detail)
@@ -121,7 +126,8 @@ def structured(seen: Json, schema: Json) -> Any:
     Raises Permanent `answer_invalid` if it has another form.
     """
     try:
-        answer = http.bounded(json.loads(seen["text"], parse_constant=_no_constant))
+        read = json.loads(seen["text"], parse_constant=_no_constant, parse_float=_finite)
+        answer = http.bounded(read)
     except (ValueError, RecursionError) as err:
         raise _invalid(seen, f"it is no JSON that can be read: {type(err).__name__}") from err
     try:
@@ -139,6 +145,13 @@ def _invalid(seen: Json, why: str) -> Permanent:
         code="answer_invalid",
         detail={"response": seen["id"]},
     )
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
 
 
 def _no_constant(name: str) -> Any:

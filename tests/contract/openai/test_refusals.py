@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import Permanent, Retryable, Unknown
+from app.platform import Json
+from tasks.openai.settings import OpenAISettings
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption, embed, respond, respond_later
 from tests.contract.openai.conftest import Alter
@@ -57,3 +59,25 @@ def test_an_answer_that_is_too_large_may_be_paid(step: Claim, alter: Alter) -> N
         asked.run()
     assert caught.value.code == "answer_too_large"
     assert asked.open_intent().operation == "responses.create"
+
+
+def test_no_error_shows_the_credential_that_openai_repeats(step: Claim, alter: Alter) -> None:
+    key = OpenAISettings.current().api_key.get_secret_value()
+    words = f"The key {key} is over its quota. " + "x" * 9_000
+
+    def fail(seen: Json) -> None:
+        if "choices" in seen:
+            seen["choices"][0]["message"]["refusal"] = words
+            return
+        error = {"code": "invalid_prompt", "message": words}
+        seen.update(status="failed", error=error, output=[])
+
+    def refuse(seen: Json) -> None:
+        seen["output"][0]["content"] = [{"type": "refusal", "refusal": words}]
+
+    for prepare, change in ((respond, fail), (respond, refuse), (caption, fail)):
+        alter(change)
+        with pytest.raises(Permanent) as caught:
+            prepare(step).run()
+        assert key not in caught.value.message
+        assert len(caught.value.message) < 600
