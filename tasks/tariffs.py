@@ -35,18 +35,23 @@ def book(platform: str) -> PriceBook:
     return current.book(platform, {name: shipped(name) for name in {platform, *platforms()}})
 
 
-def spend(call: Call, platform: str, cost: Cost, *, of: str, model: str) -> None:
+def spend(
+    call: Call, platform: str, cost: Cost, *, of: str, model: str, instead: str | None = None
+) -> None:
     """Add a cost to those of the attempt (see Call.spend), tell what of it is an estimate, and note
     that the model is in use. What was booked before is not estimated anew."""
-    if call.spend(cost.micro_usd, of=of, model=model):
+    if call.spend(cost.micro_usd, of=of, model=model, instead=instead):
         current.tell(platform, cost)
     in_use.note_use(platform, model)
 
 
-def assume(call: Call, platform: str, micro_usd: int, *, of: str, model: str) -> None:
-    """Add the most that an effect may have cost to the costs of the attempt, because it will not be
-    known what it has cost, and say so in the log. What was booked before stays."""
-    if call.spend(micro_usd, of=of, model=model):
+def assume(
+    call: Call, platform: str, micro_usd: int, *, of: str, model: str, instead: str | None = None
+) -> None:
+    """Add the most that an effect may have cost to the costs of the attempt (see Call.spend),
+    because it will not be known what it has cost, and say so in the log. What was booked before
+    stays."""
+    if call.spend(micro_usd, of=of, model=model, instead=instead):
         log.warning("cost.assumed", platform=platform, model=model, effect=of, micro_usd=micro_usd)
     in_use.note_use(platform, model)
 

@@ -1,6 +1,5 @@
 """The first argument of every action: it identifies the step, and makes each effect once."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,7 +19,7 @@ from app.money.facts import Fact
 from app.platform import Action, Intent, Json
 from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
-from app.protocol.deliveries import decisions
+from app.protocol.deliveries import decisions, payloads
 from app.protocol.intents import Answer
 
 MOST_REFUSED_POLLS = 20
@@ -30,12 +29,6 @@ UNREAD = "state_not_read"
 """The code of a poll that a vendor has not answered."""
 
 State = TypeVar("State")
-
-
-def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
-    """The idempotency key of one call of a step. All tries of a generation share it."""
-    text = f"{workflow_id}/{step_key}/{ordinal}/{generation}"
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass
@@ -150,20 +143,31 @@ class Call:
         """Seconds for which the vendor may have known the intent's idempotency key."""
         return intents.key_age_seconds(self.workflow_id, self.step_key, intent)
 
-    def spend(self, micro_usd: int, *, of: str | None = None, model: str | None = None) -> bool:
+    def spend(
+        self,
+        micro_usd: int,
+        *,
+        of: str | None = None,
+        model: str | None = None,
+        lost: str | None = None,
+        instead: str | None = None,
+    ) -> bool:
         """Add to the platform cost of this attempt, in micro-USD.
 
         `of` names the effect that cost it, by the vendor's id or by a name that is unique in the
         workflow. Its cost is then booked at once and once, although the step, a later try and a
         compensation may report it. Without it, the cost is booked with the attempt's outcome, and
         is lost if the worker dies before. `model` is what an effect was paid for, if prices are by
-        model. Returns False if the effect was booked before, raises Fenced if the claim is lost.
+        model. `lost` is the key of a call whose answer was lost, if this is what it may have cost;
+        `instead` that of a call which was sent again, if the effect is that of a sending whose
+        answer was lost: it takes the place of what was booked for that. Returns False if the effect
+        was booked before, raises Fenced if the claim is lost.
         """
         if of is None:
             self.cost += micro_usd
             return True
         self.record_held()
-        verdict = budgets.book_effect(self.claim, of, micro_usd, model)
+        verdict = budgets.book_effect(self.claim, of, micro_usd, model, lost=lost, instead=instead)
         if verdict == "fenced":
             raise Fenced
         self.booked += micro_usd if verdict == "booked" else 0
@@ -191,26 +195,22 @@ class Call:
     def write_off(self, intent: Intent) -> None:
         """Book the most that an open call may have cost, and count it as refused, so that it is
         sent again. Raises Fenced if the step's claim is lost."""
+        self.book_lost(intent)
+        self._resolve(intent, "refused", None)
+
+    def book_lost(self, intent: Intent) -> None:
+        """Book the most that the last sending of a call may have cost, once. Raises Fenced if the
+        step's claim is lost."""
         # Sent again, the call has another time, so each sending is booked once.
         sent = f"{intent.key} at {intent.first_sent_at.timestamp()}"
         if self.action.lost is not None:
-            self.spend(self.action.lost(intent.request), of=sent)
-        self._resolve(intent, "refused", None)
+            self.spend(self.action.lost(intent.request), of=sent, lost=intent.key)
 
     def deliveries(self, external_id: str | None = None) -> list[Json]:
         """The payloads of the verified webhooks for `external_id`, oldest first. The default is the
         step's own external id."""
         self.record_held()
-        wanted = external_id or self.external_id
-        platform = self.action.platform
-        found = db.patiently(
-            lambda: db.rows(
-                "SELECT payload FROM webhook_deliveries WHERE external_id = %s AND platform = %s"
-                " ORDER BY id",
-                (wanted, platform),
-            ),
-        )
-        return [row["payload"] for row in found]
+        return payloads(self.action.platform, external_id or self.external_id)
 
     def decisions(self, signal: str) -> list[Json]:
         """The decisions {approved, by, is_owner, groups, comment, data} that people have made for
@@ -287,7 +287,7 @@ class Call:
         self.record_held()
         ordinal = self._ordinal
         self._ordinal += 1
-        key = idempotency_key(self.workflow_id, self.step_key, ordinal, self.generation)
+        key = intents.idempotency_key(self.workflow_id, self.step_key, ordinal, self.generation)
         recorded = intents.record_intent(self.claim, ordinal, operation, request, key, self.given)
         if recorded is None:
             raise Fenced

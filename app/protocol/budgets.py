@@ -33,16 +33,26 @@ def reserve(claim: Claim, ceiling: int, *, waits: Json, over: Json) -> str:
     return str(row["verdict"])
 
 
-def book_effect(claim: Claim, effect: str, micro_usd: int, model: str | None) -> str:
+def book_effect(
+    claim: Claim,
+    effect: str,
+    micro_usd: int,
+    model: str | None,
+    *,
+    lost: str | None = None,
+    instead: str | None = None,
+) -> str:
     """Book at once what an effect has cost, unless its cost was booked before. Returns the verdict.
 
-    `model` is what was paid for, if the platform has models.
+    `model` is what was paid for, if the platform has models. `lost` is the key of a call whose
+    answer was lost, if this is what that may have cost; `instead` is the key of such a call that
+    has made the effect, whose cost then takes the place of that one.
 
     Raises Unavailable if PostgreSQL does not come back in time.
     """
     row = db.call(
-        "SELECT book_effect_v1(%s, %s, %s, %s, %s, %s) AS verdict",
-        (claim.workflow_id, claim.key, claim.fence, effect, micro_usd, model),
+        "SELECT book_effect_v1(%s, %s, %s, %s, %s, %s, %s, %s) AS verdict",
+        (claim.workflow_id, claim.key, claim.fence, effect, micro_usd, model, lost, instead),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )
     assert row is not None

@@ -56,6 +56,16 @@ def trace_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool
     return bool(row["is_traced"])
 
 
+def look_up_soon(platform: str, delivery_id: str, republish: float) -> list[tuple[UUID, str]]:
+    """Make the unknown step due for which the effect of a stored webhook was made.
+
+    Returns the workflow and the key of the step that the caller must publish, or nothing.
+    """
+    statement = "SELECT workflow_id, key FROM look_up_soon_v1(%s, %s, %s)"
+    rows = db.patiently(lambda: db.rows(statement, (platform, delivery_id, republish)))
+    return [(row["workflow_id"], row["key"]) for row in rows]
+
+
 def reported_effects(platform: str, workflow_id: UUID, step_key: str) -> list[str]:
     """The effects at a platform that webhooks report for a step, that are not known to be orphans,
     and that no recorded call of the step has made, oldest first."""
@@ -154,6 +164,17 @@ def _addresses(trace: Trace | None) -> list[str]:
 def _is_kept(name: str) -> bool:
     """Whether a name that a platform gives can be stored as it is."""
     return clean(name) == name and not cards.is_certain(name)
+
+
+def payloads(platform: str, external_id: str | None) -> list[Json]:
+    """The payloads of a platform's verified webhooks for an external id, oldest first."""
+    rows = db.patiently(lambda: db.rows(_PAYLOADS, (external_id, platform)))
+    return [row["payload"] for row in rows]
+
+
+_PAYLOADS = """
+SELECT payload FROM webhook_deliveries WHERE external_id = %s AND platform = %s ORDER BY id
+"""
 
 
 def decisions(workflow_id: UUID, step_key: str, generation: int, own: str) -> list[Json]:

@@ -3,6 +3,7 @@
 Each is committed with the exact request before the request is sent.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -57,6 +58,12 @@ _RESOLUTIONS = db.Together(
     "uuid, text, uuid, integer, integer, text, jsonb, text, text, uuid",
     seconds=db.OUTCOME_PATIENCE_SECONDS,
 )
+
+
+def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
+    """The idempotency key of one call of a step. All tries of a generation share it."""
+    text = f"{workflow_id}/{step_key}/{ordinal}/{generation}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def record_intent(

@@ -200,6 +200,8 @@ class BookedEffectRow(Base):
     """In micro-USD."""
     model: Mapped[str | None]
     """What was paid for, where the platform has prices by model."""
+    lost_call: Mapped[str | None]
+    """The key of a call whose answer was lost, if the cost is what that may have cost."""
 
 
 class StepRow(Base):

@@ -4,7 +4,8 @@ OpenAI's events name a response only by its id. An event about one for which no 
 at OpenAI, once, for the step's reference in its metadata; so the step can find it here.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from app.engine.call import Call
@@ -14,6 +15,7 @@ from app.protocol.deliveries import is_waited_for, reported_effects
 from tasks.openai import plain
 from tasks.openai.responses import calls
 from tasks.openai.responses.calls import CREATE
+from tasks.openai.responses.requests import CALL
 from tasks.openai.responses.responding import assume, respond, spend
 from tasks.openai.settings import OpenAISettings
 from tasks.signatures import text_at
@@ -55,7 +57,7 @@ def find_response(call: Call, intent: Intent) -> LookupAnswer:
             if err.code != "not_found":
                 raise
             continue
-        if seen["metadata"].get("generation") == str(intent.generation):
+        if seen["metadata"].get(CALL) == intent.key:
             return Found({"id": seen["id"], "status": seen["status"]})
     settings = OpenAISettings.current()
     if not settings.webhook_secret.get_secret_value():
@@ -70,28 +72,48 @@ def find_response(call: Call, intent: Intent) -> LookupAnswer:
 def discard(call: Call, undo: Undo) -> Json:
     """Stop the responses that still run, and delete all that the step has asked for at OpenAI."""
     known = _responses_of(call, undo)
-    results = {_remove(call, *each) for each in known.items()}
+    results = {_remove(call, response, made) for response, made in known.items()}
     order = ("cancelled", "deleted", "already", "nothing")
     result = next((each for each in order if each in results), "nothing")
     return {"result": result, "responses": list(known)}
 
 
-def _responses_of(call: Call, undo: Undo) -> dict[str, Json]:
-    """The ids of the step's responses, each with its request, the one included whose answer was
-    lost. For an orphan, only that one."""
+@dataclass(frozen=True)
+class _Made:
+    """Who has asked for a response: the call `intent`, or one of the calls `among` by a sending
+    that was written off."""
+
+    intent: Intent | None
+    among: Sequence[Intent]
+
+    def by(self, mark: str | None) -> tuple[Json, str | None]:
+        """The request of a response with this mark, and the key of its call if its answer was
+        lost."""
+        if self.intent is not None:
+            return self.intent.request, None
+        found = next((each for each in self.among if each.key == mark), self.among[-1])
+        return found.request, found.key
+
+
+def _responses_of(call: Call, undo: Undo) -> dict[str, _Made]:
+    """The step's responses by their ids, the one included whose answer was lost. For an orphan,
+    only that one."""
     asked = [each for each in undo.intents if each.operation == CREATE]
-    found: dict[str, Json] = {}
+    answered = {_id_of(each): each for each in asked}
+    found: dict[str, _Made] = {}
     if undo.external_id is not None and asked:
-        found[undo.external_id] = asked[-1].request
+        found[undo.external_id] = _Made(answered.get(undo.external_id), asked)
     for intent in () if undo.is_orphan else asked:
-        response = None
-        if intent.response is not None:
-            response = text_at(intent.response, "id")
-        elif intent.resolution is None:
+        response = _id_of(intent)
+        if response is None and intent.resolution is None:
             response = _lost(call, intent)
         if response is not None:
-            found[response] = intent.request
+            found[response] = _Made(intent, asked)
     return found
+
+
+def _id_of(intent: Intent) -> str | None:
+    return None if intent.response is None else text_at(intent.response, "id")
 
 
 def _lost(call: Call, intent: Intent) -> str | None:
@@ -102,10 +124,12 @@ def _lost(call: Call, intent: Intent) -> str | None:
             code="cannot_tell",
             after=answer.after_seconds,
         )
+    if isinstance(answer, Lost):
+        call.book_lost(intent)
     return str(answer.response["id"]) if isinstance(answer, Found) else None
 
 
-def _remove(call: Call, response: str, request: Json) -> str:
+def _remove(call: Call, response: str, made: _Made) -> str:
     """Stop and delete a response; `already` if OpenAI does not have it. Its cost is booked."""
     try:
         seen = calls.retrieve(response)
@@ -115,12 +139,12 @@ def _remove(call: Call, response: str, request: Json) -> str:
             seen = calls.retrieve(response)
     except Permanent as err:
         if err.code == "not_found":
-            assume(call, response, request)
+            assume(call, response, *made.by(None))
             return "already"
         raise
     if seen["is_running"]:
         raise Retryable("OpenAI has not stopped the response yet", code="still_running", after=2.0)
-    spend(call, seen, request)
+    spend(call, seen, *made.by(seen["metadata"].get(CALL)))
     if not calls.delete(response):
         return "already"
     return "cancelled" if was_running and seen["status"] == "cancelled" else "deleted"

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from app.engine.call import Call
 from app.payload import text_of
 from app.platform import Json
+from app.protocol.intents import idempotency_key
 from tasks.openai.pictures import data_urls, most_tokens
 from tasks.openai.responses.inputs import Image, RespondInput, is_background, model_of, tier_of
 
 _PICTURE = "artifact"
 """The field of a recorded request that has the id of a picture of ours."""
+CALL = "call"
+"""The mark of a response that says which call has asked for it: its idempotency key."""
 _SCHEMA_NAME = "answer"
 """The name under which OpenAI is given the schema of an answer."""
 
@@ -40,12 +43,16 @@ def body_of(given: RespondInput) -> Json:
 
 
 def request_of(call: Call, given: RespondInput) -> Json:
-    """The whole request, with the marks by which the step's response is known.
+    """The whole request of the next call, with the marks by which its response is known.
 
     It is always stored, explicitly: OpenAI otherwise forgets a response in the background after ten
     minutes in some projects. https://developers.openai.com/api/docs/guides/background
     """
-    marks = {"reference": call.reference, "generation": str(call.generation)}
+    marks = {
+        "reference": call.reference,
+        "generation": str(call.generation),
+        CALL: idempotency_key(call.workflow_id, call.step_key, call.ordinal, call.generation),
+    }
     return body_of(given) | {
         "metadata": marks,
         "store": True,

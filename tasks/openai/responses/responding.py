@@ -144,24 +144,27 @@ def _is_free(seen: Json) -> bool:
     return not seen["input_tokens"] and not seen["output_tokens"]
 
 
-def spend(call: Call, seen: Json, request: Json) -> None:
-    """Book what a response that has ended has cost, once.
+def spend(call: Call, seen: Json, request: Json, instead: str | None = None) -> None:
+    """Book what a response that has ended has cost, once. `instead` is as in `Call.spend`.
 
     One whose tokens OpenAI does not tell may have cost as much as it was allowed to. Only one that
     has failed then has cost nothing: OpenAI tells no tokens if the model was not asked.
     """
     if seen.get("is_counted", True):
         told = seen | {"tier": seen["tier"] or request["service_tier"]}
-        tariffs.spend(call, "openai", cost(told), of=seen["id"], model=seen["model"])
+        made = {"of": seen["id"], "model": seen["model"]}
+        tariffs.spend(call, "openai", cost(told), **made, instead=instead)
     elif seen["status"] == "failed":
-        call.spend(0, of=seen["id"], model=seen["model"])
+        call.spend(0, of=seen["id"], model=seen["model"], instead=instead)
     else:
-        assume(call, seen["id"], request)
+        assume(call, seen["id"], request, instead)
 
 
-def assume(call: Call, response: str, request: Json) -> None:
-    """Book the most that a response may have cost, unless its cost was booked before."""
-    tariffs.assume(call, "openai", lost_cost(request), of=response, model=request["model"])
+def assume(call: Call, response: str, request: Json, instead: str | None = None) -> None:
+    """Book the most that a response may have cost, unless its cost was booked before. `instead` is
+    as in `Call.spend`."""
+    made = {"of": response, "model": request["model"]}
+    tariffs.assume(call, "openai", lost_cost(request), **made, instead=instead)
 
 
 class Tokens(ActionOutput):

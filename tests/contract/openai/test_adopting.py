@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 
+from app import db
 from app.errors import PlatformUnavailable, Suspend, Unknown
 from app.platform import CannotTell, Found, Lost
 from app.protocol import intents
 from app.protocol.deliveries import reported_effects
 from app.settings import Settings
 from chains.repair.reconcile import reconcile
+from tasks.openai.costs import cost
 from tasks.openai.responses import calls
 from tasks.openai.responses.responding import lost_cost
 from tests.contract.cases import Claim
@@ -142,3 +144,52 @@ def test_a_response_that_was_written_off_and_comes_late_is_an_orphan(
     reconcile()
     (found,) = [each for each in kernel.events(waiting) if each["type"] == "OrphanFound"]
     assert found["data"] == {"external_id": late}
+
+
+def written_off(step: Claim, vendors: Vendors) -> tuple[Step, str, int]:
+    """A step whose first sending was lost and written off, the response of that, and the cost that
+    was booked for it. The second sending is answered."""
+    asked = lost(step, vendors)
+    (late,) = vendors.ids("captions")
+    intent = asked.open_intent()
+    asked.call().write_off(intent)
+    with pytest.raises(Suspend):
+        asked.run()
+    assert spent(asked) == lost_cost(intent.request) > 0
+    return asked, late, spent(asked)
+
+
+def test_the_cost_of_a_response_that_comes_late_takes_the_place_of_what_was_written_off(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked, late, booked = written_off(step, vendors)
+    wait_for(late)
+    own = cost(calls.retrieve(late)).micro_usd
+    assert asked.take_back(late, status="succeeded")["result"] == "deleted"
+    assert 0 < spent(asked) == own < booked
+    assert asked.take_back(late, status="succeeded")["result"] == "already"
+    assert spent(asked) == own
+    assert len(db.rows("SELECT FROM events WHERE body LIKE '%%\"CostCorrected\"%%'", ())) == 1
+
+
+def test_a_response_that_came_late_and_is_gone_stays_written_off(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked, late, booked = written_off(step, vendors)
+    wait_for(late)
+    assert calls.delete(late)
+    assert asked.take_back(late, status="succeeded")["result"] == "already"
+    assert spent(asked) == booked
+
+
+def test_the_answer_that_counts_does_not_take_the_place_of_one_that_was_written_off(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked, _, booked = written_off(step, vendors)
+    answered = asked.intents[-1].response
+    assert answered is not None
+    made = wait(asked, answered["id"])
+    own = cost(calls.retrieve(made["response"])).micro_usd
+    assert spent(asked) == booked + own
+    assert asked.undo(external_id=made["response"])["result"] == "deleted"
+    assert spent(asked) == booked + own

@@ -63,7 +63,8 @@ def test_an_answer_has_its_text_its_tokens_and_its_cost(
     (intent,) = asked.intents
     assert intent.request["store"] is True
     assert intent.request["service_tier"] == "default"
-    assert intent.request["metadata"] == {"reference": asked.call().reference, "generation": "0"}
+    marks = {"reference": asked.call().reference, "generation": "0", "call": intent.key}
+    assert intent.request["metadata"] == marks
 
 
 def test_a_structured_answer_is_checked_and_given_as_data(step: Claim) -> None:

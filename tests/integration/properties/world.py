@@ -14,7 +14,6 @@ from app import db
 from app.broker.links import SIBLINGS
 from app.engine import siblings
 from app.engine.attempt import execute
-from app.engine.call import idempotency_key
 from app.engine.moves import Moves, Result
 from app.engine.outcome_writer import record
 from app.errors import Conflict
@@ -22,6 +21,7 @@ from app.keys import signal_id
 from app.platform import Action, Delivery
 from app.protocol import claims, outcomes
 from app.protocol.claims import Advance, Claim
+from app.protocol.intents import idempotency_key
 from app.protocol.known import Known
 from app.protocol.shares import await_share
 from app.settings import current

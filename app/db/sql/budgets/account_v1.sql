@@ -2,7 +2,8 @@
 -- with a reservation changes. It keeps the workflow's column `spent` (what the calls of its own
 -- steps have cost, in micro-USD), the costs of the workflows above it, and the budgets.
 --
--- A cost is booked against the step's reservation, and the cost of a compensation against that of
+-- A cost that is corrected to a lower one gives nothing back to the reservation. A cost is booked
+-- against the step's reservation, and the cost of a compensation against that of
 -- the row that it undoes. A step that can cost nothing more gives the rest
 -- back (see may_still_cost_v1). If a step of a workflow with a budget costs more than it had
 -- reserved, the cost is booked and the workflow is marked for attention, because then its action
@@ -33,7 +34,7 @@ BEGIN
   END IF;
   IF has = had AND has > 0 THEN
     keeps := CASE WHEN may_still_cost_v1(NEW.workflow_id, NEW.key, OLD.status)
-                  THEN greatest(has - spends, 0) ELSE 0 END;
+                  THEN greatest(has - greatest(spends, 0), 0) ELSE 0 END;
     -- Fires this trigger again, which books what is given back.
     UPDATE steps SET reserved = keeps
      WHERE workflow_id = NEW.workflow_id AND key = NEW.key AND reserved <> keeps;
