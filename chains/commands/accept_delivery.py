@@ -40,6 +40,8 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
     told = _completed(platform, delivery)
     if told.trace != delivery.trace:
         trace_delivery(platform, told, _traced(platform))
+    if told.trace is not None:
+        waking.look_up_soon(platform, delivery.delivery_id)
     try:
         _book(platform, told)
     finally:

@@ -41,9 +41,10 @@ class OpenAISettings(PlatformSettings):
     poll_seconds: float = Field(default=60.0, gt=0)
     """The time between two looks at a response in the background that has not ended."""
     adopt_seconds: float = Field(default=3600.0, ge=0)
-    """So long the webhook about a response in the background is waited for, if the answer to the
-    call that asked for it was lost. Then the call is written off and made again. Without a secret
-    for webhooks it is so at once."""
+    """At least so long the webhook about a response in the background is waited for, if the answer
+    to the call that asked for it was lost, and as long as the step may wait for it (its `timeout`),
+    since the response may run so long. Then the call is written off and made again. Without a
+    secret for webhooks it is so at once."""
     limit_requests: float = Field(default=500.0, ge=0)
     """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
     limit_tokens: float = Field(default=200_000.0, ge=0)

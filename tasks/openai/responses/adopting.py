@@ -45,8 +45,8 @@ def completed(delivery: Delivery) -> Delivery:
 def find_response(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the response among those of which webhooks have told.
 
-    One in the background has `adopt_seconds` to end and to be told of. An answer at once that was
-    lost is never told of.
+    One in the background has as long to end and to be told of as the step may wait for it, and at
+    least `adopt_seconds`. An answer at once that was lost is never told of.
     """
     if not intent.request["background"]:
         return Lost()
@@ -62,7 +62,7 @@ def find_response(call: Call, intent: Intent) -> LookupAnswer:
     settings = OpenAISettings.current()
     if not settings.webhook_secret.get_secret_value():
         return Lost()
-    left = settings.adopt_seconds - call.age_seconds(intent)
+    left = max(settings.adopt_seconds, call.timeout_seconds) - call.age_seconds(intent)
     if left <= 0:
         return Lost()
     return CannotTell(min(left, _PAUSE_SECONDS), "no webhook has told of the response yet")

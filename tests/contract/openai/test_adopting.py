@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -15,6 +17,7 @@ from app.settings import Settings
 from chains.repair.reconcile import reconcile
 from tasks.openai.costs import cost
 from tasks.openai.responses import calls
+from tasks.openai.responses.adopting import find_response
 from tasks.openai.responses.responding import lost_cost
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import ASKED, respond, respond_later, tell, told
@@ -112,6 +115,38 @@ def test_an_event_about_a_response_that_is_not_ours_is_kept_and_does_nothing(
     asked = lost(step, vendors)
     assert told("response.failed", "resp_of/../others?x=1")
     assert isinstance(asked.look_up(), CannotTell)
+
+
+def test_a_lost_call_is_written_off_only_when_its_step_may_wait_no_longer(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked = lost(step, vendors)
+    call, intent = asked.call(), asked.open_intent()
+    call.timeout_seconds = 7_200.0
+    for age, expected in ((7_000, CannotTell), (7_300, Lost)):
+        sent = replace(intent, first_sent_at=intent.first_sent_at - timedelta(seconds=age))
+        assert isinstance(find_response(call, sent), expected)
+    call.timeout_seconds = 60.0
+    sent = replace(intent, first_sent_at=intent.first_sent_at - timedelta(seconds=3_500))
+    assert isinstance(find_response(call, sent), CannotTell)
+
+
+def test_an_event_about_a_lost_call_lets_its_step_look_at_once(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    node = {"step": "ask", "action": "openai.respond", "with": {**ASKED, "background": True}}
+    workflow = kernel.start(kernel.register(node))
+    vendors.fault("openai", "responses.create", "lost_reply")
+    drive()
+    assert kernel.step(workflow, "ask")["status"] == "unknown"
+    assert kernel.step(workflow, "ask")["wake_at"] is not None
+    (response,) = vendors.ids("captions")
+    wait_for(response)
+    told("response.completed", response)
+    assert kernel.step(workflow, "ask")["wake_at"] is None
+    drive()
+    assert kernel.step(workflow, "ask")["status"] == "succeeded"
+    assert vendors.count("captions") == 1
 
 
 @pytest.fixture
