@@ -38,5 +38,10 @@ def read(path: str, name: str) -> Json:
         error = seen["error"]
         message, code = str(error.get("message") or "no message"), error.get("code")
         raise http.refusal(
-            "openai", reply.status, message, setting=SETTING, headers=reply.headers, code=code
+            "openai",
+            reply.status,
+            message,
+            setting=SETTING,
+            headers=reply.headers,
+            code="not_found" if reply.status == 404 else code,
         )

@@ -33,8 +33,8 @@ def completed(delivery: Delivery) -> Delivery:
     try:
         seen = plain.read(f"/responses/{quote(known, safe='')}", "responses.retrieve")
     except (Outcome, NotConfigured) as err:
-        if isinstance(err, Permanent):
-            # It is not ours, or was deleted.
+        if isinstance(err, Permanent) and err.code == "not_found":
+            # It is another project's, or was deleted.
             return delivery
         raise PlatformUnavailable(f"{known} cannot be read at OpenAI now: {err.message}") from err
     reference = text_at(seen, "metadata", "reference")

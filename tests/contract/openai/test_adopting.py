@@ -96,12 +96,13 @@ def test_an_answer_at_once_that_is_lost_is_asked_for_again(step: Claim, vendors:
     assert asked.look_up() == Lost()
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 503])
 def test_an_event_is_sent_again_while_its_response_cannot_be_read(
-    step: Claim, vendors: Vendors
+    step: Claim, vendors: Vendors, status: int
 ) -> None:
     asked = lost(step, vendors)
     (response,) = vendors.ids("captions")
-    vendors.fault("openai", "responses.retrieve", "status", status=503)
+    vendors.fault("openai", "responses.retrieve", "status", status=status)
     with pytest.raises(PlatformUnavailable):
         told("response.completed", response)
     assert reported_effects("openai", asked.claim.workflow_id, "step") == []
