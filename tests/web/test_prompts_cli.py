@@ -43,6 +43,14 @@ def test_a_prompt_is_made_tried_compared_moved_and_deleted(
     assert (tried.stdout, "about 2 tokens" in tried.stderr) == ("[user]\n1: a=b\n\n", True)
     values = written(tmp_path, "values", {"brief": 5})
     assert "2: 5" in run("render", "caption", "--variables", values).stdout
+    variables = {"words": {"type": "integer"}, "loud": {"type": "boolean"}}
+    typed = written(tmp_path, "typed", {"text": "{{ words }}{{ loud }}", "variables": variables})
+    assert run("create", "typed", typed).returncode == 0
+    tried = run("render", "typed", "-v", "words=25", "-v", "loud=true")
+    assert tried.stdout == "[user]\n25true\n\n", tried.stderr
+    wrong = run("render", "typed", "-v", "words=many", "-v", "loud=true")
+    assert (wrong.returncode, "/variables/words" in wrong.stderr) == (2, True)
+    assert run("delete", "typed").returncode == 0
     missing = run("render", "caption")
     assert (missing.returncode, "/variables/brief" in missing.stderr) == (2, True)
 
@@ -75,4 +83,4 @@ def test_a_file_that_is_no_prompt_is_wrong_use(tmp_path: Path, text: str, said: 
 
 def test_a_variable_without_a_value_is_wrong_use() -> None:
     ended = playalter("prompts", "render", "caption", "-v", "brief", PLAYALTER_API_KEY="pa_x")
-    assert (ended.returncode, "NAME=TEXT" in ended.stderr) == (2, True)
+    assert (ended.returncode, "NAME=VALUE" in ended.stderr) == (2, True)

@@ -1,5 +1,6 @@
 """`playalter prompts`: make, try and compare versions of prompts, and move labels, over HTTP."""
 
+import json
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -87,7 +88,14 @@ def diff(name: str, version: int, other: int) -> None:
 @click.argument("name")
 @click.option("--label", help="The version to which this label points.")
 @click.option("--version", type=_version, help="By default, the newest version.")
-@click.option("--var", "-v", "texts", multiple=True, metavar="NAME=TEXT", help="A text.")
+@click.option(
+    "--var",
+    "-v",
+    "texts",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A text, or a number, true or false, as the variable takes it.",
+)
 @click.option("--variables", "file", type=click.File("rb"), help="JSON; - reads stdin.")
 @json_option
 def render(
@@ -102,13 +110,13 @@ def render(
     variables: Json = read_json(file) if file is not None else {}
     if not isinstance(variables, dict):
         leave(USAGE, "--variables: give a JSON object")
-    for each in texts:
-        variable, is_given, text = each.partition("=")
-        if not is_given:
-            raise click.BadParameter(f"{each!r} is not NAME=TEXT, such as brief=Hello")
-        variables[variable] = text
-    body = given(label=label, version=version, variables=variables)
+    named = dict(map(_named, texts))
     with server() as api:
+        if named:
+            chosen = version or _version_of(api, name, label)
+            known = api.ask("GET", _path(name, "versions", chosen))["body"]["variables"]
+            variables |= {each: _value(text, known.get(each, {})) for each, text in named.items()}
+        body = given(label=label, version=version, variables=variables)
         found = api.ask("POST", _path(name, "render"), json=body)
     if is_json:
         print_json(found)
@@ -196,6 +204,35 @@ def delete(name: str, version: int | None) -> None:
     with server() as api:
         api.ask("DELETE", _path(name) if version is None else _path(name, "versions", version))
     click.echo(f"{name} deleted" if version is None else f"{name} version {version} deleted")
+
+
+def _named(given: str) -> tuple[str, str]:
+    name, is_given, text = given.partition("=")
+    if not is_given:
+        raise click.BadParameter(f"{given!r} is not NAME=VALUE, such as brief=Hello")
+    return name, text
+
+
+def _version_of(api: Any, name: str, label: str | None) -> int:
+    """The version to which a label points, or the newest one."""
+    known = api.ask("GET", _path(name))
+    version: int | None = known["labels"].get(label) if label else known["newest_version"]
+    if version is None:
+        leave(USAGE, f"{name} has no label {label}" if label else f"{name} has no version")
+    return version
+
+
+def _value(text: str, schema: Json) -> Any:
+    """The value of a variable with this schema. What is neither a number nor true or false, where
+    only these fit, stays a text, which the server refuses in words."""
+    kinds = schema.get("type", "string")
+    if "string" in (kinds if isinstance(kinds, list) else [kinds]):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float) else text
 
 
 def _path(name: str, *parts: object) -> str:
