@@ -7,7 +7,8 @@ version that was. So the step's recorded input tells that too, and a retry sends
 
 from copy import deepcopy
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -74,9 +75,23 @@ REFERENCE: dict[str, Any] = {
 
 @lru_cache(maxsize=512)
 def prompt_fields(model: type[ActionInput]) -> tuple[str, ...]:
-    """The fields of an action's input that take a prompt, as a definition writes them."""
-    return tuple(
-        field.alias or name
-        for name, field in model.model_fields.items()
-        if Prompt in (field.annotation, *get_args(field.annotation))
-    )
+    """The fields of an action's input that take a prompt, as a definition writes them.
+
+    Such a field takes one prompt, or none. Raises TypeError if it takes a list of them, say.
+    """
+    found = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if kind is Prompt or (_is_optional(kind) and Prompt in get_args(kind)):
+            found.append(field.alias or name)
+        elif _holds_prompt(kind):
+            raise TypeError(f"{model.__name__}.{name}: a field takes one Prompt, or Prompt | None")
+    return tuple(found)
+
+
+def _is_optional(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _holds_prompt(kind: Any) -> bool:
+    return kind is Prompt or any(map(_holds_prompt, get_args(kind)))

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import tasks
 from app.platform import Action
+from app.prompts import prompt_fields
 from chains.incoming import awaiting, emitting
 from chains.running import shape_actions
 from chains.starting import children
@@ -14,4 +15,7 @@ def actions() -> dict[str, Action]:
     """Every action that a step can use, by the action's name."""
     child = shape_actions.child_action(children.start, children.stop)
     own = (*shape_actions.ACTIONS, child, awaiting.ACTION, emitting.ACTION)
-    return {**tasks.actions(), **{action.name: action for action in own}}
+    found = {**tasks.actions(), **{action.name: action for action in own}}
+    for each in found.values():
+        prompt_fields(each.input)  # raises for a field that no step could fill
+    return found

@@ -1,12 +1,12 @@
 """Prompts: the template language, what a version may hold, its values, its tests and its lines."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from app.errors import InvalidInput
-from app.platform import Json
+from app.platform import ActionInput, Json
 from app.prompts import MOST_CHARACTERS, Prompt, prompt_fields
 from chains.language.patterns.time_limits import time_limit
 from chains.prompts.body import PromptBody, checksum, stored_form
@@ -260,6 +260,19 @@ def test_an_action_takes_prompts_in_the_fields_of_that_type() -> None:
     assert prompt_fields(ModerateInput) == ()
     schema = CaptionInput.model_json_schema(by_alias=True)
     assert set(schema["$defs"]["Prompt"]["properties"]) == {"name", "label", "version", "variables"}
+
+
+def test_a_field_takes_one_prompt_and_no_list_of_them() -> None:
+    class Two(ActionInput):
+        first: Prompt
+        second: Annotated[Prompt | None, Field(title="second")] = None
+
+    class Several(ActionInput):
+        prompts: dict[str, list[Annotated[Prompt, Field(title="one")]]] | None = None
+
+    assert prompt_fields(Two) == ("first", "second")
+    with pytest.raises(TypeError, match=r"Several\.prompts: a field takes one Prompt"):
+        prompt_fields(Several)
 
 
 def test_a_prompt_without_messages_is_no_input() -> None:
