@@ -18,13 +18,14 @@ from app.engine.releases import fingerprint
 from app.errors import Conflict, InvalidInput, NotFound
 from chains.actions import actions
 from chains.catalogue import retaining
-from chains.catalogue.prompts.uses import known_prompts, project_of, refuse_unfit, unfit
+from chains.catalogue.prompts.uses import project_of
 from chains.language.definition import Child, Definition
 from chains.language.faults import refused
 from chains.language.tree import nodes
 from chains.plans.plan import Plan
 from chains.plans.prompt_rules import KnownPrompts, Use, prompts_used, references
 from chains.plans.validation import Types, definition_of, examine
+from chains.starting.prompts import known_prompts, refuse_unfit, unfit
 
 MAX_WEIGHT = 1_000_000
 

@@ -20,6 +20,8 @@ from chains.prompts.body import schema_of
 MOST_NAMED = 100
 """The most prompts that a definition names, counted by name and label or version."""
 
+YOURS = "your project"
+
 Which = str | int
 """A version of a prompt, by a label or by its number."""
 
@@ -93,11 +95,14 @@ def prompt_faults(
             yield from use_faults(use, prompts)
 
 
-def use_faults(use: Use, prompts: KnownPrompts) -> Iterator[Fault]:
-    """The faults of one use: there is no such version, or what the step gives does not fit it."""
+def use_faults(use: Use, prompts: KnownPrompts, whose: str = YOURS) -> Iterator[Fault]:
+    """The faults of one use: there is no such version, or what the step gives does not fit it.
+
+    `whose` is the project that the prompts belong to, in words for the one who asks.
+    """
     known, at = prompts.get(use.prompt), use.pointer
     if known is None:
-        yield f"{at}/name", f"there is no prompt {use.prompt!r} in your project; create it first"
+        yield f"{at}/name", f"there is no prompt {use.prompt!r} in {whose}; create it first"
         return
     body = known.body(use.which)
     if body is not None:

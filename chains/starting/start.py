@@ -26,6 +26,7 @@ from chains.plans.compiler import DEFAULT_PRIORITY
 from chains.running import pausing
 from chains.starting import accepting, committing, deferred, dispatching, together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
+from chains.starting.prompts import refuse_unfit
 from chains.starting.writing import (
     KNOWN_KEY,
     RETIRED,
@@ -138,7 +139,8 @@ def start_workflow(
     Raise InvalidInput if the type is unknown or the input is wrong, and Conflict if the idempotency
     key was used with another body. `key_prefix` is that of an API key of the user which must be
     valid at this moment: raise Unauthorized if it was revoked. `version` is None for the version
-    that the weights or the activation choose. A workflow with a `deferral` is only accepted now.
+    that the weights or the activation choose; another one must fit the prompts that it names, or
+    Conflict is raised. A workflow with a `deferral` is only accepted now.
     """
     input = whole_numbers(input)
     request = _Request(
@@ -193,6 +195,10 @@ def _start_fully(request: _Request) -> Started:
             return known
     version, definition = _picked(request.type, workflow_id, request.version)
     request.check(version)
+    if request.version is not None:
+        # Labels of prompts may move away from what it fits if no other workflows start on it.
+        with db.begin() as connection:
+            refuse_unfit(connection, request.type, version)
     start = request.start(workflow_id, version)
     wanted = accepting.asked(definition.flow, start)
     if wanted is not None:

@@ -170,6 +170,7 @@ DEFINITIONS = {
     "chains/catalogue/versions.py": "a definition is a recipe and no payload of anybody's workflow",
     "chains/catalogue/listing.py": "a definition is a recipe and no payload of anybody's workflow",
     "chains/catalogue/prompts/uses.py": "definitions and prompts are recipes, no payloads",
+    "chains/starting/prompts.py": "definitions and prompts are recipes, no payloads",
     "chains/retention/policy.py": "a definition is a recipe and no payload of anybody's workflow",
 }
 LOOKS = {

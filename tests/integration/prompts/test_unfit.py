@@ -2,6 +2,7 @@
 
 import pytest
 
+from app import db
 from app.errors import Conflict
 from chains.catalogue import versions
 from chains.starting.writing import Deferral
@@ -38,3 +39,20 @@ def test_a_label_waits_for_a_version_that_another_definition_starts(left: Prompt
     versions.register({"name": parent, "do": noop("a")}, activates=True)
     versions.retire(parent, 1)
     assert left.move(2).changed
+
+
+def test_a_version_that_no_longer_fits_is_not_started_by_its_number(left: Prompts) -> None:
+    versions.register({"name": "captioned", "do": noop("a")}, activates=True)
+    left.kernel.start("captioned", {"brief": "x"}, version=1)
+    left.move(2)
+    with pytest.raises(Conflict, match=r"version 1, at .*variables/tone") as caught:
+        left.kernel.start("captioned", {"brief": "x"}, version=1)
+    assert caught.value.code == "prompt_does_not_fit"
+    left.kernel.start("captioned", {"brief": "x"})
+
+
+def test_a_fault_of_another_projects_prompt_says_whose_it_is(left: Prompts) -> None:
+    versions.register({"name": "captioned", "do": noop("a")}, activates=True)
+    db.row("UPDATE prompts SET deleted_at = clock_timestamp()", ())
+    with pytest.raises(Conflict, match="in the project that has registered the definition"):
+        versions.activate("captioned", 1)

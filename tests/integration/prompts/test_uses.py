@@ -4,10 +4,11 @@ from app import db
 from app.platform import Json
 from chains.actions import actions
 from chains.catalogue.prompts import creating
-from chains.catalogue.prompts.uses import known_prompts, project_of
+from chains.catalogue.prompts.uses import project_of
 from chains.plans.prompt_rules import prompts_used
 from chains.plans.validation import definition_of
 from chains.prompts.body import PromptBody
+from chains.starting.prompts import known_prompts
 from tests.integration.prompts.conftest import Prompts
 
 
