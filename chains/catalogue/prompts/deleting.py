@@ -98,3 +98,10 @@ def _refuse_running(connection: Connection, given: Mapping[str, Any]) -> None:
     found = connection.execute(statement, given).scalar_one()
     if found is not None:
         raise Conflict(f"workflow {found} has not ended and uses it", code="prompt_in_use")
+    statement = text("SELECT prompt_may_be_started_v1(:id, cast(:version AS integer))")
+    if connection.execute(statement, given).scalar_one():
+        raise Conflict(
+            "a label has just moved away from it, and workflows that started before may not be"
+            " stored yet; try again in a few seconds",
+            code="prompt_in_use",
+        )

@@ -15,6 +15,8 @@ from chains.catalogue.prompts.subject import Author, Subject, body_of, locked, v
 from chains.catalogue.prompts.uses import naming, refuse_move
 
 MOST_LABELS = 50
+MOST_MOVES = 2_000
+"""So many moves of a prompt are kept, and those beside them that workflows need."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,9 @@ def _move(
     is_rollback: bool = False,
 ) -> None:
     connection.execute(
-        text("SELECT move_prompt_label_v1(:id, :label, :version, :by, :reason, :is_rollback)"),
+        text(
+            "SELECT move_prompt_label_v1(:id, :label, :version, :by, :reason, :is_rollback, :most)"
+        ),
         {
             "id": subject.id,
             "label": label,
@@ -176,6 +180,7 @@ def _move(
             "by": author.user_id,
             "reason": reason,
             "is_rollback": is_rollback,
+            "most": MOST_MOVES,
         },
     )
 

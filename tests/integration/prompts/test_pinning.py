@@ -165,7 +165,7 @@ def _begin_to_move(other: extensions.connection, two: Prompts) -> None:
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(prompt_lock_v1(id)) FROM prompts")
         cursor.execute(
-            "SELECT move_prompt_label_v1(id, %s, 2, %s, NULL, false) FROM prompts",
+            "SELECT move_prompt_label_v1(id, %s, 2, %s, NULL, false, 100) FROM prompts",
             (LABEL, str(two.author.user_id)),
         )
 

@@ -2,7 +2,8 @@
 -- null). The versions may have been deleted since. The times of a prompt's moves rise strictly, in
 -- the order of their ids: who moves a label holds the lock of the prompt, and reads the clock then. A
 -- workflow uses the version to which the label pointed when it started, by these rows (see
--- prompt_version_at_v1), so only taken_back_at is ever changed.
+-- prompt_version_at_v1), so only taken_back_at is ever changed. Old rows that nothing needs are
+-- deleted (see trim_prompt_moves_v1).
 --
 -- A rollback points the label to the version of the newest move before the present one that is no
 -- rollback and has no taken_back_at, and sets taken_back_at of all later ones.
