@@ -1,8 +1,9 @@
-"""Objects that exist at a platform before a step changes them, and the workflows that have them.
+"""Objects at a platform that several workflows could use, and who has each.
 
-Invariant: a step changes such an object only if its workflow, or a related one, made the object or
-was the first to claim it. Workflows are related if they come from one workflow by forks and as
-children.
+Invariant: a step changes an object that exists before it only if its workflow, or a related one,
+made the object or was the first to claim it. Workflows are related if they come from one workflow
+by forks and as children. What an organisation has claimed, each of its workflows may change, and
+the workflows of no other.
 """
 
 from uuid import UUID
@@ -25,6 +26,23 @@ def claim_object(claim: Claim, platform: str, object_id: str, maker: UUID | None
     return None if row["is_related"] else row["holder"]
 
 
+def claim_for_organisation(claim: Claim, platform: str, object_id: str) -> bool:
+    """Claim an object for the organisation of the claim's workflow, which then has it for ever.
+    Returns False if another organisation has it."""
+    given = (claim.workflow_id, claim.key, platform, object_id)
+    row = db.call("SELECT is_own FROM claim_for_organisation_v1(%s, %s, %s, %s)", given)
+    assert row is not None
+    return bool(row["is_own"])
+
+
+def is_of_other_organisation(workflow_id: UUID, platform: str, object_id: str) -> bool:
+    """Whether another organisation than the workflow's has claimed an object, which stays as it
+    is."""
+    row = db.call(_OTHER, (platform, object_id, workflow_id))
+    assert row is not None
+    return bool(row["is_other"])
+
+
 def is_of_same_organisation(workflow_id: UUID, maker: UUID) -> bool:
     """Whether both workflows are of one organisation; `maker` may be archived or erased. False if
     there is no such workflow."""
@@ -33,6 +51,12 @@ def is_of_same_organisation(workflow_id: UUID, maker: UUID) -> bool:
     return bool(row["is_same"])
 
 
+_OTHER = """
+SELECT EXISTS (
+  SELECT FROM platform_objects o, workflows w
+   WHERE o.platform = %s AND o.object_id = %s AND w.id = %s
+     AND o.organisation_id <> w.organisation_id) AS is_other
+"""
 _ORGANISATIONS = """
 SELECT EXISTS (
   SELECT FROM workflows w

@@ -12,13 +12,13 @@ from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import Json
 from tasks import tariffs
-from tasks.replicate import finding
+from tasks.replicate import finding, ownership
 from tasks.replicate.answers import Model
 from tasks.replicate.client import ReplicateApi
 from tasks.replicate.settings import ReplicateSettings
 from tasks.reuse import Reusable
 
-_NAME = r"^[\w.-]+/[\w.-]+"
+_NAME = r"^\w[\w.-]*/\w[\w.-]*"
 _FILES = 20
 Artifact = str | list[str]
 
@@ -102,9 +102,13 @@ def target(given: PredictInput, replicate: ReplicateApi) -> Target:
 
 
 def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
-    """Upload the step's files, create its prediction, and return the prediction's id."""
+    """Upload the step's files, create its prediction, and return the prediction's id.
+
+    Raises Permanent if another organisation has the deployment or the model.
+    """
     if given.deployment is None:
         _require_alive(call, model_name(given.model))
+    _require_own(call, given)
     runs = target(given, replicate)
     # The latest version of a model may end before the model.
     _require_alive(call, runs.name)
@@ -124,6 +128,13 @@ def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
         request["hardware"] = runs.hardware
     made = call.once(finding.CREATE, request, lambda r, _key: replicate.create_prediction(r))
     return str(made["id"])
+
+
+def _require_own(call: Call, given: PredictInput) -> None:
+    if given.deployment is not None:
+        ownership.require(call, ownership.DEPLOYMENT, given.deployment)
+    elif given.model is not None:
+        ownership.require(call, ownership.MODEL, given.model.partition(":")[0])
 
 
 def roles(given: PredictInput) -> dict[str, Artifact]:

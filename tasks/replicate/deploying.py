@@ -1,7 +1,8 @@
 """Keep a deployment at Replicate: a version of a model on hardware of its own.
 
 A deployment has a name that is unique in the account. So what became of a call is read from the
-deployment itself.
+deployment itself. The organisation that was the first to ask for the name has the deployment (see
+ownership.py).
 https://replicate.com/docs/topics/deployments
 """
 
@@ -23,6 +24,7 @@ from app.platform import (
 )
 from app.tariffs import current
 from tasks import tariffs
+from tasks.replicate import ownership
 from tasks.replicate.client import ReplicateApi, api
 
 _CREATE, _UPDATE = "deployments.create", "deployments.update"
@@ -37,7 +39,7 @@ class DeployInput(ActionInput):
     run at the same time."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$", max_length=100)
-    model: str = Field(pattern=r"^[\w.-]+/[\w.-]+:[0-9a-f]{64}$", max_length=300)
+    model: str = Field(pattern=r"^\w[\w.-]*/\w[\w.-]*:[0-9a-f]{64}$", max_length=300)
     hardware: str = Field(min_length=1, max_length=100)
     min_instances: int = Field(default=0, ge=0, le=5)
     max_instances: int = Field(default=1, ge=0, le=20)
@@ -54,19 +56,23 @@ def deploy(call: Call, given: DeployInput) -> Json:
     """Create the deployment, or change it: {deployment, release, model, version, hardware,
     min_instances, max_instances, micro_usd_per_hour}.
 
-    Raises Permanent if it is of another model. Any workflow may change it.
+    Raises Permanent if it is of another model, or of another organisation, or if the model is. Any
+    workflow of the organisation may change it.
     """
     replicate = api()
     name = f"{replicate.account()}/{given.name}"
     model, _, version = given.model.partition(":")
+    ownership.require(call, ownership.MODEL, model)
+    ownership.require(call, ownership.DEPLOYMENT, name)
     wanted = given.model_dump(exclude={"model", "name"}) | {"version": version}
     seen = replicate.deployment_or_none(name)
+    if seen is not None and seen["model"] != model:
+        raise Permanent(f"the deployment {name} runs {seen['model']}", code="other_model")
+    ownership.claim(call, ownership.DEPLOYMENT, name)
     if seen is None or call.recorded(_CREATE) is not None:
         request = {"name": given.name, "full_name": name, "model": model, **wanted}
         made = call.once(_CREATE, request, lambda r, _key: replicate.create_deployment(r))
         seen = made if seen is None else seen
-    if seen["model"] != model:
-        raise Permanent(f"the deployment {name} runs {seen['model']}", code="other_model")
     if call.recorded(_UPDATE) is not None or any(seen[each] != wanted[each] for each in _CHANGED):
         call.at(1)
         before = {each: seen[each] for each in _CHANGED}

@@ -30,6 +30,7 @@ from app.platform import (
 from app.tariffs import current
 from app.tariffs.book import Cost
 from tasks import tariffs
+from tasks.replicate import ownership
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.finding import ATTEMPT_SECONDS, CLOCKS_DIFFER, made_by
 from tasks.replicate.settings import ReplicateSettings
@@ -37,7 +38,7 @@ from tasks.signatures import text_at
 
 _CREATE = "trainings.create"
 _LIST_LAG = timedelta(seconds=60)
-_NAME = r"^[\w.-]+/[\w.-]+"
+_NAME = r"^\w[\w.-]*/\w[\w.-]*"
 
 
 class TrainInput(ActionInput):
@@ -166,6 +167,8 @@ def _start(call: Call, given: TrainInput, replicate: ReplicateApi) -> str:
     where = "the step's `model`"
     tariffs.require_alive(call, "replicate", given.model, operation=_CREATE, setting=where)
     name, _, version = given.model.partition(":")
+    ownership.require(call, ownership.MODEL, name)
+    _claim_destination(call, given.destination, replicate)
     request = {
         "model": name,
         "version": version,
@@ -177,6 +180,24 @@ def _start(call: Call, given: TrainInput, replicate: ReplicateApi) -> str:
     made = call.once(_CREATE, request, lambda r, _key: replicate.create_training(r))
     call.claim_object(str(made["id"]), None)
     return str(made["id"])
+
+
+def _claim_destination(call: Call, destination: str, replicate: ReplicateApi) -> None:
+    """Claim the model that gets the new version. A model that others run is not claimed: neither
+    one of another account nor the one that swaps faces for all."""
+    account = replicate.account()
+    if destination.partition("/")[0].lower() != account.lower():
+        raise Permanent(
+            f"the destination {destination} is no model of the account {account}",
+            code="destination_elsewhere",
+        )
+    shared = ReplicateSettings.current().face_swap_model.partition(":")[0]
+    if destination.lower() == shared.lower():
+        raise Permanent(
+            f"the destination {destination} is the model that all face swaps use",
+            code="destination_shared",
+        )
+    ownership.claim(call, ownership.MODEL, destination)
 
 
 def _is_of(request: Json, seen: Json) -> bool:

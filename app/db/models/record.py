@@ -72,7 +72,8 @@ class KnownResult(Base):
 
 
 class PlatformObject(Base):
-    """An object that was made at a platform outside of Playalter, and the workflow that uses it."""
+    """An object at a platform that several workflows could use, and the workflow or the
+    organisation that has it."""
 
     __tablename__ = "platform_objects"
     platform: Mapped[str] = mapped_column(primary_key=True)
@@ -80,6 +81,7 @@ class PlatformObject(Base):
     workflow_id: Mapped[UUID]
     step_key: Mapped[str]
     claimed_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    organisation_id: Mapped[UUID | None]
     __table_args__ = (
         Index(
             "platform_objects_of_workflow",

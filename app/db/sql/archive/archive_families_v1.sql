@@ -85,7 +85,8 @@ BEGIN
   GET DIAGNOSTICS number = ROW_COUNT;
   deleted := deleted + number;
   -- Objects at platforms that the workflows had claimed and have not changed are free now.
-  DELETE FROM platform_objects AS o WHERE o.workflow_id = ANY (family) AND NOT EXISTS (
+  DELETE FROM platform_objects AS o WHERE o.workflow_id = ANY (family)
+     AND o.organisation_id IS NULL AND NOT EXISTS (
     SELECT FROM intents AS i WHERE i.workflow_id = o.workflow_id AND i.step_key = o.step_key
        AND (i.resolution IS NULL OR i.resolution = 'accepted'));
   FOREACH statement IN ARRAY ARRAY[
