@@ -67,9 +67,22 @@ def time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def time_or_none(text: object) -> datetime | None:
+    """A time as Replicate states it; None if it is none, or does not say its zone."""
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
 def deployment(seen: Json) -> Json:
-    """A deployment: {model, version, hardware, number, min_instances, max_instances}."""
+    """A deployment: {model, version, hardware, number, min_instances, max_instances, created_at}.
+
+    `created_at` is the time of its release, None if that is not shown.
+    """
     release = seen["current_release"]
+    made_at = time_or_none(release.get("created_at"))
     configuration = release["configuration"]
     return {
         "model": http.text_at(release, "model"),
@@ -77,6 +90,7 @@ def deployment(seen: Json) -> Json:
         "hardware": http.text_at(configuration, "hardware"),
         **{name: _count(configuration[name]) for name in ("min_instances", "max_instances")},
         "number": _count(release["number"]),
+        "created_at": made_at.isoformat() if made_at else None,
     }
 
 

@@ -13,6 +13,7 @@ from app.errors import Permanent, Retryable
 from app.platform import (
     ActionInput,
     ActionOutput,
+    CannotTell,
     Effect,
     Found,
     Intent,
@@ -25,11 +26,16 @@ from app.platform import (
 from app.tariffs import current
 from tasks import tariffs
 from tasks.replicate import ownership
+from tasks.replicate.answers import time_or_none
 from tasks.replicate.client import ReplicateApi, api
+from tasks.replicate.finding import CLOCKS_DIFFER
 
 _CREATE, _UPDATE = "deployments.create", "deployments.update"
 _OFFLINE_SECONDS = 300.0
 """The pause between tries to delete a deployment, which must have been unused for 15 minutes."""
+_DOUBT_SECONDS = 600.0
+_FIRST = 1
+"""The number of a deployment's first release."""
 _CHANGED = ("version", "hardware", "min_instances", "max_instances")
 
 
@@ -75,7 +81,7 @@ def deploy(call: Call, given: DeployInput) -> Json:
         seen = made if seen is None else seen
     if call.recorded(_UPDATE) is not None or any(seen[each] != wanted[each] for each in _CHANGED):
         call.at(1)
-        before = {each: seen[each] for each in _CHANGED}
+        before = {each: seen[each] for each in (*_CHANGED, "number")}
         request = {"full_name": name, "before": before, **wanted}
         seen = call.once(_UPDATE, request, lambda r, _key: replicate.update_deployment(r))
     return _shown(name, seen)
@@ -111,11 +117,25 @@ deploy.describe(
 
 @deploy.looked_up
 def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
-    """Read the deployment: a call has taken effect if it is as the call wanted it."""
+    """Read the deployment: a call has taken effect if it is as the call wanted it, and has not if
+    it is as it was before. If it is otherwise, others have changed it, and that cannot be told."""
     seen = api().deployment_or_none(intent.request["full_name"])
-    if seen is None or any(seen[each] != intent.request[each] for each in _CHANGED):
+    if seen is None or _is_older(seen, intent):
         return Never()
-    return Found(seen)
+    is_wanted = all(seen[each] == intent.request[each] for each in _CHANGED)
+    if is_wanted and (intent.operation == _UPDATE or seen["number"] == _FIRST):
+        return Found(seen)
+    words = f"the deployment has release {seen['number']}, which is not what was asked for"
+    return CannotTell(_DOUBT_SECONDS, words)
+
+
+def _is_older(seen: Json, intent: Intent) -> bool:
+    """Whether the release that a deployment has is there since before the call."""
+    if intent.operation == _UPDATE:
+        before = intent.request["before"]
+        return all(seen[each] == was for each, was in before.items())
+    made_at = time_or_none(seen["created_at"])
+    return made_at is not None and made_at < intent.first_sent_at - CLOCKS_DIFFER
 
 
 @deploy.compensation
@@ -126,7 +146,7 @@ def restore(call: Call, undo: Undo) -> Json:
     while. What another workflow or a person has changed meanwhile is left as it is.
     """
     replicate = api()
-    made = [each for each in undo.intents if _took_effect(call, each)]
+    made = [each for each in undo.intents if _may_have_effect(call, each)]
     if not made:
         return {"result": "nothing", "deployment": None}
     name = str(made[-1].request["full_name"])
@@ -137,7 +157,7 @@ def restore(call: Call, undo: Undo) -> Json:
     before = {} if is_created else made[0].request["before"]
     if before and all(seen[each] == before[each] for each in _CHANGED):
         return {"result": "already", "deployment": name}
-    if not _is_left(seen, made[-1].request):
+    if not _is_left(seen, made[-1]):
         return {"result": "changed_since", "deployment": name}
     if is_created:
         _delete(replicate, name, seen)
@@ -146,16 +166,23 @@ def restore(call: Call, undo: Undo) -> Json:
     return {"result": "restored", "deployment": name}
 
 
-def _is_left(seen: Json, request: Json) -> bool:
+def _is_left(seen: Json, made: Intent) -> bool:
     """Whether a deployment is as the step has left it, apart from what an earlier try to delete it
     has changed."""
-    same = all(seen[each] == request[each] for each in _CHANGED if each != "min_instances")
-    return same and seen["min_instances"] in (0, request["min_instances"])
+    wanted = made.request
+    same = all(seen[each] == wanted[each] for each in _CHANGED if each != "min_instances")
+    is_idle = seen["min_instances"] == 0 != wanted["min_instances"]
+    if made.resolution is None and made.operation == _CREATE:
+        # With more releases, it may be a deployment that others have made.
+        same = same and seen["number"] == _FIRST + is_idle
+    return same and (is_idle or seen["min_instances"] == wanted["min_instances"])
 
 
-def _took_effect(call: Call, intent: Intent) -> bool:
+def _may_have_effect(call: Call, intent: Intent) -> bool:
+    """If it cannot be told whether a call took effect, the deployment is not as the call wanted it:
+    then it is left as others have changed it."""
     if intent.resolution is None:
-        return isinstance(find_deployment(call, intent), Found)
+        return not isinstance(find_deployment(call, intent), Never)
     return intent.resolution == "accepted"
 
 

@@ -1,11 +1,12 @@
 """Trainings whose versions are deployed, and deployments that are changed and given back."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from app.errors import Permanent, Retryable, Unknown
-from app.platform import Found, Json, Never
+from app.platform import CannotTell, Found, Json, Never
 from ops.sandbox.replicate.gallery import FACE_SWAP, HELLO_WORLD, OWNER
 from tests.contract.cases import Claim
 from tests.contract.pictures import wait
@@ -70,6 +71,60 @@ def test_a_change_whose_answer_is_lost_is_found(step: Claim, vendors: Vendors) -
     changed.adopt(answer)
     assert changed.run()["release"] == 2
     assert vendors.count("model_deployments.updated") == 1
+
+
+def test_a_lost_creation_of_what_was_there_before_has_not_happened(
+    step: Claim, vendors: Vendors
+) -> None:
+    made = deploy(step)
+    vendors.fault("replicate", "deployments.create", "reset_before")
+    with pytest.raises(Unknown):
+        made.run()
+    body = {**made.given, "model": HELLO_WORLD.full_name, "version": HELLO_WORLD.version}
+    assert ask("POST", "/deployments", body).ok
+    intent = made.open_intent()
+    later = replace(intent, first_sent_at=intent.first_sent_at + timedelta(minutes=10))
+    assert isinstance(made.look_up(later), Never)
+
+
+def test_a_lost_creation_that_others_have_changed_is_neither_found_nor_denied(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(**DEPLOY.held)
+    made = deploy(step)
+    vendors.fault("replicate", "deployments.create", "lost_reply")
+    with pytest.raises(Unknown):
+        made.run()
+    for changed in ({"max_instances": 9}, {"max_instances": made.given["max_instances"]}):
+        assert ask("PATCH", f"/deployments/{NAME}", changed).ok
+        assert isinstance(made.look_up(), CannotTell)
+        assert made.undo(status="cancelled")["result"] == "changed_since"
+    assert vendors.count("model_deployments.deleted") == 0
+
+
+def test_a_lost_change_that_others_have_changed_is_neither_found_nor_denied(
+    step: Claim, vendors: Vendors
+) -> None:
+    made = deploy(step)
+    made.run()
+    changed = replace(made.retried(), given={**made.given, "max_instances": 3})
+    vendors.fault("replicate", "deployments.update", "reset_before")
+    with pytest.raises(Unknown):
+        changed.run()
+    assert isinstance(changed.look_up(), Never)
+    assert ask("PATCH", f"/deployments/{NAME}", {"max_instances": 9}).ok
+    assert isinstance(changed.look_up(), CannotTell)
+
+
+def test_a_deletion_of_a_lost_creation_is_tried_again(step: Claim, vendors: Vendors) -> None:
+    made = deploy(step)
+    vendors.fault("replicate", "deployments.create", "lost_reply")
+    with pytest.raises(Unknown):
+        made.run()
+    with pytest.raises(Retryable):
+        made.undo(status="cancelled")
+    vendors.advance(900)
+    assert made.undo(status="cancelled")["result"] == "deleted"
 
 
 def test_a_deployment_is_deleted_once_replicate_lets_it(step: Claim, vendors: Vendors) -> None:
