@@ -16,6 +16,8 @@ import re
 from typing import Any
 from uuid import UUID
 
+HOOK_STEP = "step"
+"""The name under which the address of a webhook has the mark of the step that has asked for it."""
 _EXPAND_SUFFIX = "~expand"
 _CHOOSE_SUFFIX = "~choose"
 _UNTIL_SUFFIX = "~until"

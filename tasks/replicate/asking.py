@@ -116,7 +116,7 @@ def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
     request = {
         **runs.request,
         "input": inputs,
-        "webhook": call.hook_url,
+        "webhook": finding.hook_url(call),
         # The event `start` wakes no step. It shows that a prediction is an orphan before the
         # prediction has cost much.
         "webhook_events_filter": ["start", "completed"],

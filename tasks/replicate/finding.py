@@ -10,9 +10,11 @@ import mimetypes
 from collections.abc import Callable
 from datetime import timedelta
 from math import ceil
+from urllib.parse import urlencode
 
 from app.engine.call import Call
 from app.errors import Retryable
+from app.keys import HOOK_STEP
 from app.platform import CannotTell, Found, Intent, Json, LookupAnswer, Never, Undo
 from tasks.replicate import answers
 from tasks.replicate.client import ReplicateApi, api
@@ -24,6 +26,15 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
 _LEAST_LIFETIME, _LEAST_MARKS = 30, 120
 _SAME_SECONDS = 1.0
+
+
+def hook_url(call: Call) -> str:
+    """The address of the webhooks about what this generation of the step makes.
+
+    https://replicate.com/docs/topics/webhooks/setup-webhook
+    """
+    marks = {HOOK_STEP: call.reference, "generation": call.generation}
+    return f"{call.hook_url}?{urlencode(marks)}"
 
 
 def lifetime(call: Call) -> int:

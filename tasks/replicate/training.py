@@ -32,7 +32,7 @@ from app.tariffs.book import Cost
 from tasks import tariffs
 from tasks.replicate import ownership
 from tasks.replicate.client import ReplicateApi, api
-from tasks.replicate.finding import ATTEMPT_SECONDS, CLOCKS_DIFFER, made_by
+from tasks.replicate.finding import ATTEMPT_SECONDS, CLOCKS_DIFFER, hook_url, made_by
 from tasks.replicate.settings import ReplicateSettings
 from tasks.signatures import text_at
 
@@ -174,7 +174,7 @@ def _start(call: Call, given: TrainInput, replicate: ReplicateApi) -> str:
         "version": version,
         "destination": given.destination,
         "input": given.input,
-        "webhook": call.hook_url,
+        "webhook": hook_url(call),
         "webhook_events_filter": ["start", "completed"],
     }
     made = call.once(_CREATE, request, lambda r, _key: replicate.create_training(r))

@@ -5,6 +5,7 @@ https://replicate.com/docs/topics/webhooks/verify-webhook
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import chain
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery, Json, Trace
@@ -18,8 +19,9 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """Verify one event of a prediction. Its external id is the prediction's id if that has ended.
 
     The event that a prediction began has no external id, and so it wakes no step. The payload is
-    trusted only for the prediction's id and the addresses of its input files. The addresses show
-    which step the prediction was made for.
+    trusted only for the prediction's id and the addresses of its input files. The address that the
+    webhook was sent to shows which step the prediction was made for (see finding.py); that of a
+    file shows it too.
     """
     settings = ReplicateSettings.current()
     secrets = signatures.secrets_of(
@@ -38,8 +40,8 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
 def _addresses(prediction: Json) -> tuple[str, ...]:
     given = prediction.get("input")
     values = given.values() if isinstance(given, dict) else ()
+    # An input may be a list of files.
+    each = chain.from_iterable(one if isinstance(one, list) else [one] for one in values)
     return tuple(
-        each
-        for each in values
-        if isinstance(each, str) and each.startswith(("https://", "http://"))
+        one for one in each if isinstance(one, str) and one.startswith(("https://", "http://"))
     )
