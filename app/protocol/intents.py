@@ -4,6 +4,7 @@ Each is committed with the exact request before the request is sent.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -167,6 +168,39 @@ def intents(workflow_id: UUID, key: str) -> tuple[Intent, ...]:
         ),
     )
     return tuple(_intent(row["ordinal"], row["generation"], row) for row in found)
+
+
+def recorded_effects(effect_ids: Sequence[str]) -> set[str]:
+    """Those of the effects that a recorded call of any step has made.
+
+    It reads all calls, as no index has their effects: for the lookup of a lost call that has found
+    something.
+    """
+    found = "SELECT DISTINCT effect_id FROM intents WHERE effect_id = ANY (%s)"
+    rows = db.patiently(lambda: db.rows(found, ([*effect_ids],)))
+    return {row["effect_id"] for row in rows}
+
+
+def open_elsewhere(
+    operation: str, workflow_id: UUID, step_key: str, since: datetime, until: datetime
+) -> list[Intent]:
+    """The open calls of an operation that other steps have sent between these times.
+
+    It reads all calls, as `recorded_effects`.
+    """
+    given = (operation, since, until, workflow_id, step_key)
+    return [
+        _intent(row["ordinal"], row["generation"], row)
+        for row in db.patiently(lambda: db.rows(_OPEN_ELSEWHERE, given))
+    ]
+
+
+_OPEN_ELSEWHERE = """
+SELECT ordinal, generation, operation, request, key, first_sent_at, resolution, response, answer_id
+  FROM intents
+ WHERE operation = %s AND resolution IS NULL AND first_sent_at BETWEEN %s AND %s
+   AND (workflow_id, step_key) <> (%s, %s)
+"""
 
 
 def _intent(ordinal: int, generation: int, row: dict[str, Any]) -> Intent:

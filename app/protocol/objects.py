@@ -6,6 +6,7 @@ by forks and as children. What an organisation has claimed, each of its workflow
 the workflows of no other.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from app import db
@@ -43,6 +44,23 @@ def is_of_other_organisation(workflow_id: UUID, platform: str, object_id: str) -
     return bool(row["is_other"])
 
 
+def claim_effect(workflow_id: UUID, step_key: str, platform: str, object_id: str) -> bool:
+    """Claim an effect that a lost call of the step may have made. Returns False if another step has
+    claimed it."""
+    given = (workflow_id, step_key, platform, object_id)
+    row = db.call("SELECT is_own FROM claim_effect_v1(%s, %s, %s, %s)", given)
+    assert row is not None
+    return bool(row["is_own"])
+
+
+def claimed_by_others(
+    workflow_id: UUID, step_key: str, platform: str, object_ids: Sequence[str]
+) -> set[str]:
+    """Those of the objects that another step has claimed; nothing is claimed."""
+    given = (platform, [*object_ids], workflow_id, step_key)
+    return {row["object_id"] for row in db.patiently(lambda: db.rows(_CLAIMED, given))}
+
+
 def is_of_same_organisation(workflow_id: UUID, maker: UUID) -> bool:
     """Whether both workflows are of one organisation; `maker` may be archived or erased. False if
     there is no such workflow."""
@@ -56,6 +74,10 @@ SELECT EXISTS (
   SELECT FROM platform_objects o, workflows w
    WHERE o.platform = %s AND o.object_id = %s AND w.id = %s
      AND o.organisation_id <> w.organisation_id) AS is_other
+"""
+_CLAIMED = """
+SELECT object_id FROM platform_objects
+ WHERE platform = %s AND object_id = ANY (%s) AND (workflow_id, step_key) <> (%s, %s)
 """
 _ORGANISATIONS = """
 SELECT EXISTS (

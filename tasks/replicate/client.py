@@ -194,6 +194,14 @@ class ReplicateApi(Rest):
         path = f"/v1/predictions/{quote(prediction, safe='')}"
         return self._json("predictions.get", path, answers.prediction)
 
+    def sent_prediction(self, prediction: str) -> Json | None:
+        """A prediction as Replicate sends it; None if there is no such prediction."""
+        return self._sent("predictions", prediction)
+
+    def sent_training(self, training: str) -> Json | None:
+        """A training as Replicate sends it; None if there is no such training."""
+        return self._sent("trainings", training)
+
     def predictions(
         self,
         since: datetime,
@@ -287,6 +295,19 @@ class ReplicateApi(Rest):
             if err.code == REFUSED:
                 # What was paid for is not given up while the vendor may still correct the address.
                 raise Retryable(err.message, code=err.code) from err
+            raise
+
+    def _sent(self, what: str, id: str) -> Json | None:
+        def read(seen: Json) -> Json:
+            answers.state(seen)  # raises for what cannot be used
+            whole: Json = http.bounded(seen)
+            return whole
+
+        try:
+            return self._json(f"{what}.get", f"/v1/{what}/{quote(id, safe='')}", read)
+        except Permanent as err:
+            if err.code == "not_found":
+                return None
             raise
 
     def _read_model(self, name: str) -> Model:

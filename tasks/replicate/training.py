@@ -1,12 +1,11 @@
 """Train a model at Replicate: the training makes a version of a model that the account owns.
 
 Trainings have neither metadata nor idempotency keys, and no lifetime of their own. A training whose
-answer was lost is recognised by its version and its whole input, and no other workflow may have
-claimed it.
+answer was lost is recognised as finding.py says: by a webhook, or by its version, its whole input
+and, once it has ended, its destination.
 https://replicate.com/docs/topics/fine-tuning
 """
 
-from datetime import timedelta
 from functools import partial
 
 from pydantic import Field, JsonValue
@@ -16,28 +15,24 @@ from app.errors import Permanent, Retryable, Suspend
 from app.platform import (
     ActionInput,
     ActionOutput,
-    CannotTell,
     Effect,
-    Found,
     Intent,
     Json,
     LookupAnswer,
     Made,
-    Never,
     Undo,
     action,
 )
 from app.tariffs import current
 from app.tariffs.book import Cost
 from tasks import tariffs
-from tasks.replicate import ownership
+from tasks.replicate import finding, ownership
 from tasks.replicate.client import ReplicateApi, api
-from tasks.replicate.finding import ATTEMPT_SECONDS, CLOCKS_DIFFER, hook_url, made_by
+from tasks.replicate.finding import Jobs, Likeness
 from tasks.replicate.settings import ReplicateSettings
 from tasks.signatures import text_at
 
 _CREATE = "trainings.create"
-_LIST_LAG = timedelta(seconds=60)
 _NAME = r"^\w[\w.-]*/\w[\w.-]*"
 
 
@@ -60,7 +55,7 @@ def _names(operation: str, response: Json) -> Made:
     "replicate.train",
     input=TrainInput,
     effect=Effect.LOOKUP,
-    attempt_seconds=ATTEMPT_SECONDS,
+    attempt_seconds=finding.ATTEMPT_SECONDS,
     slow=True,
     names=_names,
 )
@@ -117,22 +112,18 @@ def train_ceiling(given: TrainInput) -> int:
 @train.looked_up
 def find_training(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the training in Replicate's list, which may lag behind."""
-    since = intent.first_sent_at - CLOCKS_DIFFER
-    until = intent.first_sent_at + timedelta(seconds=ATTEMPT_SECONDS) + CLOCKS_DIFFER
-    ours = {str(each.response["id"]) for each in call.sendings(_CREATE) if each.response}
-    found = [
-        each
-        for each in api().trainings(since, until, lambda seen: _is_of(intent.request, seen))
-        if each["id"] not in ours and _is_free(call, each["id"])
-    ]
-    if len(found) == 1:
-        return Found({"id": found[0]["id"], "status": found[0]["status"]})
-    if found:
-        return CannotTell(600.0, f"{len(found)} trainings may be that of this step")
-    left = _LIST_LAG.total_seconds() - call.age_seconds(intent)
-    if left > 0:
-        return CannotTell(min(left, 15.0), "Replicate's list may not show a new training yet")
-    return Never()
+    replicate = api()
+    trainings = Jobs(
+        "training",
+        replicate.sent_training,
+        replicate.trainings,
+        _likeness,
+        lambda own, other: all(own[each] == other[each] for each in ("version", "input")),
+        lambda own, other, seen: (
+            own["destination"] != other["destination"] and _destination(seen) is None
+        ),
+    )
+    return finding.find_job(call, intent, trainings)
 
 
 @train.compensation
@@ -142,7 +133,7 @@ def discard_training(call: Call, undo: Undo) -> Json:
     Replicate deletes no version of a public model, and none that is deployed: then it is `kept`.
     """
     replicate = api()
-    known = made_by(undo, _CREATE, partial(find_training, call), "a training")
+    known = finding.made_by(undo, _CREATE, partial(find_training, call), "a training")
     if known is None:
         return {"result": "nothing", "training": None}
     try:
@@ -174,11 +165,10 @@ def _start(call: Call, given: TrainInput, replicate: ReplicateApi) -> str:
         "version": version,
         "destination": given.destination,
         "input": given.input,
-        "webhook": hook_url(call),
+        "webhook": finding.hook_url(call),
         "webhook_events_filter": ["start", "completed"],
     }
     made = call.once(_CREATE, request, lambda r, _key: replicate.create_training(r))
-    call.claim_object(str(made["id"]), None)
     return str(made["id"])
 
 
@@ -200,19 +190,23 @@ def _claim_destination(call: Call, destination: str, replicate: ReplicateApi) ->
     ownership.claim(call, ownership.MODEL, destination)
 
 
-def _is_of(request: Json, seen: Json) -> bool:
-    return (seen.get("version"), seen.get("input")) == (request["version"], request["input"])
+def _likeness(request: Json, seen: Json) -> Likeness:
+    """How alike a listed training is what was requested so."""
+    if (named := finding.likeness_of_hook(request, seen)) is not None:
+        return named
+    destination = _destination(seen)
+    if destination is not None and destination.lower() != request["destination"].lower():
+        return Likeness.OTHER
+    version = finding.likeness_of_text(seen.get("version"), request["version"])
+    return finding.least(version, finding.likeness_of_input(request, seen))
 
 
-def _is_free(call: Call, training: str) -> bool:
-    """Whether no other workflow has the training; it is then claimed for this one."""
-    try:
-        call.claim_object(training, None)
-    except Permanent as err:
-        if err.code != "belongs_to_other":
-            raise
-        return False
-    return True
+def _destination(seen: Json) -> str | None:
+    """The model that gets a training's version, if the answer shows it, as it does at its end."""
+    output = seen.get("output")
+    version = output.get("version") if isinstance(output, dict) else None
+    shown = version.partition(":")[0] if isinstance(version, str) else seen.get("destination")
+    return shown if isinstance(shown, str) and "/" in shown else None
 
 
 def _without_version(replicate: ReplicateApi, version: str | None) -> str:
