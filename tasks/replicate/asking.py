@@ -106,6 +106,10 @@ def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
 
     Raises Permanent if another organisation has the deployment or the model.
     """
+    made = call.recorded(finding.CREATE)
+    if made is not None:
+        # What runs it may be gone by now.
+        return str(made["id"])
     if given.deployment is None:
         _require_alive(call, model_name(given.model))
     _require_own(call, given)

@@ -67,6 +67,10 @@ def deploy(call: Call, given: DeployInput) -> Json:
     """
     replicate = api()
     name = f"{replicate.account()}/{given.name}"
+    made = call.recorded(_UPDATE) or call.recorded(_CREATE)
+    if made is not None:
+        # What became of it since then is not this step's.
+        return _shown(name, made)
     model, _, version = given.model.partition(":")
     ownership.require(call, ownership.MODEL, model)
     ownership.require(call, ownership.DEPLOYMENT, name)
@@ -75,11 +79,10 @@ def deploy(call: Call, given: DeployInput) -> Json:
     if seen is not None and seen["model"] != model:
         raise Permanent(f"the deployment {name} runs {seen['model']}", code="other_model")
     ownership.claim(call, ownership.DEPLOYMENT, name)
-    if seen is None or call.recorded(_CREATE) is not None:
+    if seen is None:
         request = {"name": given.name, "full_name": name, "model": model, **wanted}
-        made = call.once(_CREATE, request, lambda r, _key: replicate.create_deployment(r))
-        seen = made if seen is None else seen
-    if call.recorded(_UPDATE) is not None or any(seen[each] != wanted[each] for each in _CHANGED):
+        seen = call.once(_CREATE, request, lambda r, _key: replicate.create_deployment(r))
+    elif any(seen[each] != wanted[each] for each in _CHANGED):
         call.at(1)
         before = {each: seen[each] for each in (*_CHANGED, "number")}
         request = {"full_name": name, "before": before, **wanted}

@@ -155,6 +155,9 @@ def discard_training(call: Call, undo: Undo) -> Json:
 
 
 def _start(call: Call, given: TrainInput, replicate: ReplicateApi) -> str:
+    made = call.recorded(_CREATE)
+    if made is not None:
+        return str(made["id"])
     where = "the step's `model`"
     tariffs.require_alive(call, "replicate", given.model, operation=_CREATE, setting=where)
     name, _, version = given.model.partition(":")

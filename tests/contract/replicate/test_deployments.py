@@ -116,6 +116,19 @@ def test_a_lost_change_that_others_have_changed_is_neither_found_nor_denied(
     assert isinstance(changed.look_up(), CannotTell)
 
 
+def test_a_change_that_was_made_is_not_made_again_once_the_deployment_is_gone(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(**DEPLOY.held)
+    made = deploy(step)
+    made.run()
+    changed = replace(made.retried(), given={**made.given, "min_instances": 0})
+    output = changed.run()
+    assert ask("DELETE", f"/deployments/{NAME}").ok
+    assert changed.run() == output
+    assert vendors.count("model_deployments") == 1
+
+
 def test_a_deletion_of_a_lost_creation_is_tried_again(step: Claim, vendors: Vendors) -> None:
     made = deploy(step)
     vendors.fault("replicate", "deployments.create", "lost_reply")
@@ -149,8 +162,9 @@ def test_what_another_workflow_has_changed_is_not_deleted_and_another_model_is_r
     assert replace(other, given={**other.given, "max_instances": 3}).run()["release"] == 2
     assert first.undo()["result"] == "changed_since"
     model = f"{FACE_SWAP.full_name}:{FACE_SWAP.version}"
+    third = deploy(step)
     with pytest.raises(Permanent) as caught:
-        replace(other, given={**other.given, "model": model}).run()
+        replace(third, given={**third.given, "model": model}).run()
     assert caught.value.code == "other_model"
     assert vendors.count("model_deployments.updated") == 1
 
