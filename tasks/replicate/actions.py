@@ -5,6 +5,7 @@ Invariant: every step uploads its own input files, so that what was made for a s
 https://replicate.com/docs/topics/predictions/lifecycle
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.platform import (
     Undo,
     action,
 )
+from app.tariffs.book import Cost
 from tasks import tariffs
 from tasks.replicate import asking, finding, outputs, pricing
 from tasks.replicate.asking import PredictInput, model_name
@@ -149,8 +151,25 @@ def _unsuccessful(prediction: str, seen: Json) -> Permanent:
 def _book(
     call: Call, prediction: str, seen: Json, model: str, intents: list[Intent] | tuple[Intent, ...]
 ) -> None:
-    paid = pricing.cost(seen, model, pricing.hardware_of(intents))
+    paid = predict_cost(seen, model, pricing.hardware_of(intents))
     tariffs.spend(call, "replicate", paid, of=prediction, model=model)
+
+
+def predict_cost(seen: Json, model: str, hardware: str) -> Cost:
+    """What an ended prediction costs. If it is not known for how long it ran, as much as the
+    longest, as an estimate."""
+    if seen["predict_seconds"] is not None:
+        return pricing.cost(seen, model, hardware)
+    settings = ReplicateSettings.current()
+    least, most = (
+        pricing.cost(seen | {"predict_seconds": seconds}, model, hardware)
+        for seconds in (0.0, settings.ceiling_seconds)
+    )
+    if least == most:
+        # It is not paid by its seconds.
+        return most
+    unknown = (hardware or settings.hardware, "seconds")
+    return replace(most, estimated=(*most.estimated, unknown))
 
 
 def _paid_for(given: PredictInput) -> str:

@@ -36,7 +36,10 @@ def state(seen: Json) -> Json:
 
 
 def prediction(seen: Json) -> Json:
-    """A prediction: {id, status, is_running, is_removed, output, error, predict_seconds}."""
+    """A prediction: {id, status, is_running, is_removed, output, error, predict_seconds}.
+
+    `predict_seconds` are None if it is not known for how long it ran.
+    """
     known = state(seen)
     is_ended = known["status"] in _ENDED or bool(seen.get("completed_at"))
     return known | {
@@ -48,18 +51,23 @@ def prediction(seen: Json) -> Json:
     }
 
 
-def _predict_seconds(seen: Json) -> float:
-    """For how long the model ran. `metrics.total_time` is longer: it includes the wait for a start.
+def _predict_seconds(seen: Json) -> float | None:
+    """For how long the model ran; None if that is not known. `metrics.total_time` is longer: it
+    includes the wait for a start.
 
     A prediction that was stopped may have no `predict_time`. It then ran from its start to its end;
-    one that never started has cost nothing.
+    one that has not succeeded and never started has cost nothing.
     """
-    told = (seen.get("metrics") or {}).get("predict_time")
+    metrics = seen.get("metrics")
+    told = metrics.get("predict_time") if isinstance(metrics, dict) else None
     if isinstance(told, int | float) and 0 <= told < _MOST_PREDICT_SECONDS:
         return float(told)
-    if seen.get("started_at") and seen.get("completed_at"):
-        return max((time(seen["completed_at"]) - time(seen["started_at"])).total_seconds(), 0.0)
-    return 0.0
+    began, ended = (time_or_none(seen.get(name)) for name in ("started_at", "completed_at"))
+    if began is not None and ended is not None:
+        ran = max((ended - began).total_seconds(), 0.0)
+        return ran if ran < _MOST_PREDICT_SECONDS else None
+    has_begun = seen.get("started_at") or seen.get("status") == "succeeded"
+    return None if has_begun or told is not None else 0.0
 
 
 def time(text: str) -> datetime:
@@ -101,14 +109,16 @@ def _count(value: object) -> int:
 
 
 def training(seen: Json) -> Json:
-    """A training: {id, status, is_running, error, version, weights, predict_seconds}."""
+    """A training: {id, status, is_running, error, version, weights, predict_seconds}, of which the
+    last is as that of a prediction."""
     known = state(seen)
-    output = seen.get("output") or {}
+    output = seen.get("output")
+    made: Json = output if isinstance(output, dict) else {}
     is_ended = known["status"] in _ENDED or bool(seen.get("completed_at"))
     return known | {
         "is_running": not is_ended,
         "error": http.bounded(seen.get("error")),
-        **{name: _text_or_none(output.get(name)) for name in ("version", "weights")},
+        **{name: _text_or_none(made.get(name)) for name in ("version", "weights")},
         "predict_seconds": _predict_seconds(seen),
     }
 

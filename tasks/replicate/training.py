@@ -6,6 +6,7 @@ and, once it has ended, its destination.
 https://replicate.com/docs/topics/fine-tuning
 """
 
+from dataclasses import replace
 from functools import partial
 
 from pydantic import Field, JsonValue
@@ -222,8 +223,19 @@ def _without_version(replicate: ReplicateApi, version: str | None) -> str:
 
 
 def _book(call: Call, training: str, seen: Json, model: str) -> None:
-    cost = Cost(0) if seen["status"] == "aborted" else _price(seen["predict_seconds"])
-    tariffs.spend(call, "replicate", cost, of=training, model=model)
+    tariffs.spend(call, "replicate", training_cost(seen), of=training, model=model)
+
+
+def training_cost(seen: Json) -> Cost:
+    """What an ended training costs. If it is not known for how long it ran, as much as the longest,
+    as an estimate."""
+    if seen["status"] == "aborted":
+        return Cost(0)
+    if seen["predict_seconds"] is not None:
+        return _price(seen["predict_seconds"])
+    settings = ReplicateSettings.current()
+    unknown = ((settings.training_hardware, "seconds"),)
+    return replace(_price(settings.ceiling_training_seconds), estimated=unknown)
 
 
 def _price(seconds: float) -> Cost:

@@ -83,7 +83,7 @@ REPLICATE = Client(
         Asked("predictions.get",
               lambda made: replicate().prediction(made["predictions.create"]["id"]),
               having(id=text, status=text, is_running=flag,
-                  predict_seconds=lambda seconds: 0 <= seconds < 1e7)),
+                  predict_seconds=maybe(lambda seconds: 0 <= seconds < 1e7))),
         Asked("predictions.list", lambda made: list(replicate().predictions(
                   LONG_AGO, LONG_AGO + YEAR)),
               all_sound(_prediction)),

@@ -1,10 +1,18 @@
 """Attempts after an attempt: what was made is used, and files that have expired are sent anew."""
 
+from typing import Any
+
+import pytest
+
 from app import db
 from ops.sandbox.replicate.gallery import HELLO_WORLD, OWNER
+from tasks.replicate import answers
+from tasks.replicate.actions import predict_cost
+from tasks.replicate.settings import ReplicateSettings
+from tasks.replicate.training import training_cost
 from tests.contract.cases import Claim
 from tests.contract.pictures import wait
-from tests.contract.replicate.cases import PREDICT, TRAIN, ask, train
+from tests.contract.replicate.cases import PREDICT, TRAIN, ask, predict, train
 from tests.contract.vendors import Vendors
 
 
@@ -32,3 +40,41 @@ def test_a_training_that_was_made_goes_on_though_its_model_belongs_to_another(
     training = TRAIN.begin(prepared)
     db.rows("UPDATE platform_objects SET organisation_id = gen_random_uuid() RETURNING 1", ())
     assert TRAIN.begin(prepared) == training
+
+
+@pytest.mark.parametrize(
+    ("more", "seconds"),
+    [
+        ({"metrics": {"predict_time": 2.5}}, 2.5),
+        ({"metrics": {}, "started_at": "2026-12-01T00:00:00Z",
+          "completed_at": "2026-12-01T00:00:07Z"}, 7.0),
+        ({"status": "canceled", "metrics": {}, "completed_at": "2026-12-01T00:00:07Z"}, 0.0),
+        ({"metrics": {}}, None),
+        ({"metrics": []}, None),
+        ({"metrics": {"predict_time": -1}}, None),
+        ({"metrics": {"predict_time": "2.5"}}, None),
+        ({"status": "failed", "started_at": "2026-12-01T00:00:00Z"}, None),
+        ({"status": "failed", "started_at": "soon", "completed_at": "later"}, None),
+    ],
+)  # fmt: skip
+def test_a_running_time_that_is_not_told_is_not_taken_for_none(
+    more: dict[str, Any], seconds: float | None
+) -> None:
+    seen = {"id": "p", "status": "succeeded", "output": "text", **more}
+    assert answers.prediction(seen)["predict_seconds"] == seconds
+    assert answers.training(seen)["predict_seconds"] == seconds
+
+
+def test_a_running_time_that_is_not_known_costs_as_much_as_the_longest(step: Claim) -> None:
+    prepared = predict(step)
+    seen = answers.prediction({"id": "p", "status": "succeeded", "output": "text"})
+    settings = ReplicateSettings.current()
+    cost = predict_cost(seen, settings.face_swap_model, "")
+    assert cost.micro_usd == prepared.ceiling > 0
+    assert cost.estimated == ((settings.hardware, "seconds"),)
+    cost = training_cost(answers.training({"id": "t", "status": "failed", "started_at": "?"}))
+    assert cost.micro_usd == train(step).ceiling > 0
+    assert cost.estimated == ((settings.training_hardware, "seconds"),)
+    aborted = {"id": "t", "status": "aborted", "started_at": "?"}
+    assert training_cost(answers.training(aborted)).micro_usd == 0
+    assert predict_cost(answers.prediction(aborted), settings.face_swap_model, "").micro_usd == 0
