@@ -10,7 +10,8 @@ from pydantic import Field, JsonValue, model_validator
 
 from app.engine.call import Call
 from app.errors import Permanent
-from app.platform import Json
+from app.platform import Intent, Json
+from app.protocol import intents
 from tasks import tariffs
 from tasks.replicate import finding, ownership
 from tasks.replicate.answers import Model
@@ -20,6 +21,9 @@ from tasks.reuse import Reusable
 
 _NAME = r"^\w[\w.-]*/\w[\w.-]*"
 _FILES = 20
+_FILE_SECONDS = 43_200.0
+"""For how long an uploaded file is used: half the day after which Replicate deletes it, as the
+prediction may have to wait for its start."""
 Artifact = str | list[str]
 
 
@@ -116,6 +120,7 @@ def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
     runs = target(given, replicate)
     # The latest version of a model may end before the model.
     _require_alive(call, runs.name)
+    _begin(call, given)
     inputs, has_files = _inputs(call, given, runs, replicate)
     request = {
         **runs.request,
@@ -139,6 +144,37 @@ def _require_own(call: Call, given: PredictInput) -> None:
         ownership.require(call, ownership.DEPLOYMENT, given.deployment)
     elif given.model is not None:
         ownership.require(call, ownership.MODEL, given.model.partition(":")[0])
+
+
+def _begin(call: Call, given: PredictInput) -> None:
+    """Go on where the step is: in the round of its files and its prediction that is the newest.
+
+    If the step was held until its files have expired, a new round begins, with calls of its own.
+    """
+    count = sum(len(_ids(each)) for each in roles(given).values())
+    if not count:
+        return
+    call.record_held()
+    known = [
+        each
+        for each in intents.intents(call.workflow_id, call.step_key)
+        if each.generation == call.generation and each.resolution in (None, "accepted")
+    ]
+    newest = max((each.ordinal for each in known), default=0) // (count + 1)
+    uploads = [
+        each
+        for each in known
+        if each.operation != finding.CREATE and each.ordinal // (count + 1) == newest
+    ]
+    call.at((newest + _is_over(call, known, uploads)) * (count + 1))
+
+
+def _is_over(call: Call, known: list[Intent], uploads: list[Intent]) -> bool:
+    """Whether the round of these uploads cannot go on; a prediction that may have been made of them
+    is looked up instead."""
+    if not uploads or any(each.operation == finding.CREATE for each in known):
+        return False
+    return call.age_seconds(min(uploads, key=lambda each: each.first_sent_at)) > _FILE_SECONDS
 
 
 def roles(given: PredictInput) -> dict[str, Artifact]:

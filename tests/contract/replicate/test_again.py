@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app import db
+from app.errors import NotServed
 from ops.sandbox.replicate.gallery import HELLO_WORLD, OWNER
 from tasks.replicate import answers
 from tasks.replicate.actions import predict_cost
@@ -40,6 +41,27 @@ def test_a_training_that_was_made_goes_on_though_its_model_belongs_to_another(
     training = TRAIN.begin(prepared)
     db.rows("UPDATE platform_objects SET organisation_id = gen_random_uuid() RETURNING 1", ())
     assert TRAIN.begin(prepared) == training
+
+
+def test_files_that_have_expired_while_the_step_was_held_are_uploaded_again(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = predict(step)
+    for _ in range(2):
+        vendors.fault("replicate", "predictions.create", "status", status=402)
+        with pytest.raises(NotServed):
+            prepared.run()
+    assert vendors.count("files") == 2, "files that are new enough are used"
+    db.rows("UPDATE intents SET first_sent_at = first_sent_at - interval '1 day' RETURNING 1", ())
+    vendors.advance(86_500)
+    vendors.fault("replicate", "predictions.create", "status", status=402)
+    with pytest.raises(NotServed):
+        prepared.run()
+    prediction = PREDICT.begin(prepared)
+    assert vendors.count("files") == 4
+    made = wait(prepared, prediction)
+    assert made["prediction"] == prediction
+    assert prepared.undo(external_id=prediction, output=made)["files_deleted"] == 2
 
 
 @pytest.mark.parametrize(
