@@ -87,7 +87,7 @@ class Effect:
     settings under which the step costs the most, and `dearest` is the step with the dearest input.
     `fails` is the Outcome of an action that never succeeds. `told` lets the vendor's webhook about
     the effect arrive, if only that tells the lookup of a lost one; `gives_up` is when the lookup
-    waits for it no more.
+    waits for it no more. An effect `is_written_off` if the vendor cannot be asked about it at all.
     """
 
     action: str
@@ -96,6 +96,7 @@ class Effect:
     books: str
     suspends: bool = False
     is_looked_up: bool = False
+    is_written_off: bool = False
     undone: str | None = None
     results: tuple[str, str] = ("", "")
     lag: str | None = None

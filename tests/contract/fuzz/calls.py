@@ -5,6 +5,7 @@ from tasks.http import client as http_client
 from tasks.n8n.client import api as n8n
 from tasks.openai import embedding
 from tasks.openai.client import api as openai
+from tasks.openai.images import calls as images
 from tasks.openai.responses import calls as responses
 from tasks.replicate.client import api as replicate
 from tasks.vercel.client import api as vercel
@@ -13,6 +14,7 @@ from tests.contract.fuzz.asked import (
     YEAR,
     Asked,
     Client,
+    Made,
     all_sound,
     count,
     flag,
@@ -41,6 +43,14 @@ _response = having(
     output_tokens=count, cached_tokens=count, cache_write_tokens=count, reasoning_tokens=count,
     metadata=lambda marks: all(map(text, marks)), error=maybe(having(code=text, message=text)),
 )  # fmt: skip
+_DRAWN: Made = {"model": "gpt-image-2", "prompt": "x", "n": 1, "size": "64x64", "quality": "low",
+                "background": "auto", "output_format": "jpeg"}  # fmt: skip
+_drawn = having(
+    pictures=all_sound(lambda data: isinstance(data, bytes) and data != b""),
+    size=maybe(text), quality=maybe(text),
+    tokens=maybe(having(input_text=count, input_image=count, output_text=count,
+                        output_image=count)),
+)  # fmt: skip
 _TEXTS = {"model": "text-embedding-3-small", "input": ["a"], "encoding_format": "base64"}
 OPENAI = Client(
     "openai",
@@ -56,6 +66,8 @@ OPENAI = Client(
               is_repeatable=False, errors_do_nothing=True),
         Asked("embeddings.create", lambda made: embedding.create(_TEXTS, key()),
               having(vectors=all_sound(text), model=text, tokens=count),
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("images.generate", lambda made: images.create(_DRAWN, [], None, key()), _drawn,
               is_repeatable=False, errors_do_nothing=True),
         Asked("responses.create", lambda made: responses.create(_RESPONSE, key()), _response,
               is_repeatable=False, errors_do_nothing=True),

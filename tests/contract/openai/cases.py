@@ -9,12 +9,14 @@ from chains.commands.accept_delivery import accept_delivery
 from tasks.openai import webhook
 from tasks.openai.client import api
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
+from tests.contract.pictures import small, upload
 from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
 
 SECRET = "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA=="
 """That of the settings of these tests (conftest.py)."""
 ASKED: Json = {"input": "Heroes of space on stage", "max_output_tokens": 500}
+DRAWN: Json = {"prompt": "Heroes of space on stage", "size": "256x256"}
 _DEAR = {"input": "\U0001f3aa" * 64_000, "instructions": "\U0001f3ad" * 1_000}
 
 
@@ -75,6 +77,21 @@ def dearest_embedding(claim: Claim) -> Step:
     return claim("openai.embed", {"texts": ["\U0001f3aa" * 4_000] * 64})
 
 
+def image(claim: Claim) -> Step:
+    """A claimed step that draws a small picture."""
+    return claim("openai.image", DRAWN)
+
+
+def dearest_image(claim: Claim) -> Step:
+    """A claimed step that edits pictures with a long prompt, at the quality that takes the most
+    tokens."""
+    step = claim("openai.image", DRAWN | {"quality": "max", "size": "1024x1024"})
+    photo = upload(step, small("astronaut.png"))
+    step.given |= {"prompt": "\U0001f3aa" * 8_000, "images": [photo] * 2}
+    step.seconds = 20.0
+    return step
+
+
 CASES = Cases(
     "openai",
     Call(
@@ -106,6 +123,7 @@ CASES = Cases(
             respond,
             "responses.create",
             "captions",
+            is_written_off=True,
             errors_do_nothing=True,
             dear={"openai__reasoning_tokens": 50_000},
             dearest=dearest_response,
@@ -132,6 +150,15 @@ CASES = Cases(
             "embeddings",
             errors_do_nothing=True,
             dearest=dearest_embedding,
+        ),
+        Effect(
+            "openai.image",
+            image,
+            "images.generate",
+            "images",
+            is_written_off=True,
+            errors_do_nothing=True,
+            dearest=dearest_image,
         ),
     ),
 )

@@ -9,6 +9,7 @@ from tests.contract.suite.effects import *
 from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.lookups import *
+from tests.contract.suite.losses import *
 from tests.contract.suite.parameters import *
 from tests.contract.suite.rotation import *
 from tests.contract.suite.undoing import *
