@@ -1,7 +1,8 @@
-"""OpenAI: moderation, captions, answers, vectors and pictures."""
+"""OpenAI: moderation, captions, answers, vectors, pictures and transcripts."""
 
 from app.platform import Platform
 from tasks.openai import actions, client, embedding, webhook
+from tasks.openai.audio import hearing
 from tasks.openai.images import drawing
 from tasks.openai.responses import adopting, responding
 from tasks.openai.settings import OpenAISettings
@@ -14,6 +15,8 @@ PLATFORM = Platform(
         responding.respond,
         embedding.embed,
         drawing.image,
+        hearing.transcribe,
+        hearing.translate,
     ),
     verify=webhook.verify,
     probe=client.probe,

@@ -29,6 +29,8 @@ class OpenAISettings(PlatformSettings):
     respond_model: str = "gpt-6-luna"
     embed_model: str = "text-embedding-3-small"
     image_model: str = "gpt-image-2.5-flare"
+    transcribe_model: str = "gpt-transcribe"
+    translate_model: str = "whisper-1"
     service_tier: Tier = "default"
     """The level of service that captions and answers ask for. It is always sent: without it, or as
     `auto`, the project's own setting at OpenAI decides, which may cost six times as much, so that
@@ -54,9 +56,13 @@ class OpenAISettings(PlatformSettings):
     """The calls of each model that may run at the same time. 0: any number."""
 
     def models(self) -> tuple[str, ...]:
-        """See PlatformSettings."""
+        """See PlatformSettings.
+
+        OpenAI ends all its models that translate, and has named no successor: people are told so
+        once a step has used one.
+        """
         own = (self.caption_model, self.respond_model, self.embed_model, self.image_model)
-        return (*own, self.moderation_model)
+        return (*own, self.transcribe_model, self.moderation_model)
 
     def account(self) -> Json:
         """The account whose results a step may take (see Reuse)."""

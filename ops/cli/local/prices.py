@@ -85,8 +85,8 @@ def set_price(
     """Set what UNIT of ITEM costs: USD for a million tokens, a second or a picture.
 
     ITEM is a model or hardware. UNIT is input_tokens, cached_tokens, cache_write_tokens,
-    output_tokens, image_tokens, image_output_tokens, seconds or pictures. Without --from, it counts
-    from today.
+    output_tokens, image_tokens, image_output_tokens, audio_tokens, seconds or pictures. Without
+    --from, it counts from today.
     """
     configured(is_demo_allowed=True)
     from app.tariffs import current

@@ -4,6 +4,7 @@ from tasks.agora.client import api as agora
 from tasks.http import client as http_client
 from tasks.n8n.client import api as n8n
 from tasks.openai import embedding
+from tasks.openai.audio import calls as hearing
 from tasks.openai.client import api as openai
 from tasks.openai.images import calls as images
 from tasks.openai.responses import calls as responses
@@ -28,6 +29,7 @@ from tests.contract.fuzz.selling import FAMILIES as SELLING
 from tests.contract.fuzz.stripe import FAMILIES as MAKING
 from tests.contract.replicate.cases import DEPLOYMENT, HELLO
 from tests.contract.vercel.cases import SITE
+from tests.sandbox.openai.media import wav
 
 STRIPE = (*MAKING, *SELLING)
 _MESSAGES = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
@@ -51,6 +53,21 @@ _drawn = having(
     tokens=maybe(having(input_text=count, input_image=count, output_text=count,
                         output_image=count)),
 )  # fmt: skip
+_SOUND = {"model": "whisper-1", "seconds": 2.0, "response_format": "verbose_json",
+          "timestamp_granularities": ["segment", "word"]}  # fmt: skip
+_ENGLISH = {"model": "whisper-1", "seconds": 2.0, "response_format": "verbose_json"}
+
+
+def _time(seconds: object) -> bool:
+    return isinstance(seconds, float) and 0 <= seconds <= 1e7
+
+
+_said = having(
+    text=lambda said: isinstance(said, str), languages=all_sound(text), seconds=maybe(_time),
+    segments=all_sound(having(start=_time, end=_time, speaker=maybe(text))),
+    words=all_sound(having(start=_time, end=_time)),
+    used=maybe(lambda used: all(each >= 0 for each in used.values())),
+)  # fmt: skip
 _TEXTS = {"model": "text-embedding-3-small", "input": ["a"], "encoding_format": "base64"}
 OPENAI = Client(
     "openai",
@@ -68,6 +85,12 @@ OPENAI = Client(
               having(vectors=all_sound(text), model=text, tokens=count),
               is_repeatable=False, errors_do_nothing=True),
         Asked("images.generate", lambda made: images.create(_DRAWN, [], None, key()), _drawn,
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("audio.transcriptions.create",
+              lambda made: hearing.transcribe(_SOUND, wav(2.0), key()), _said,
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("audio.translations.create",
+              lambda made: hearing.translate(_ENGLISH, wav(2.0), key()), _said,
               is_repeatable=False, errors_do_nothing=True),
         Asked("responses.create", lambda made: responses.create(_RESPONSE, key()), _response,
               is_repeatable=False, errors_do_nothing=True),

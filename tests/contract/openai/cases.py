@@ -9,6 +9,7 @@ from chains.commands.accept_delivery import accept_delivery
 from tasks.openai import webhook
 from tasks.openai.client import api
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
+from tests.contract.openai.sounds import sound
 from tests.contract.pictures import small, upload
 from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
@@ -92,6 +93,33 @@ def dearest_image(claim: Claim) -> Step:
     return step
 
 
+def transcribe(claim: Claim) -> Step:
+    """A claimed step that writes down what is said in a sound."""
+    return hearing(claim, "openai.transcribe")
+
+
+def translate(claim: Claim) -> Step:
+    """A claimed step that writes it down in English."""
+    return hearing(claim, "openai.translate")
+
+
+def dearest_transcript(claim: Claim) -> Step:
+    """A claimed step whose sound is as long as it may be, for a model that is paid by tokens."""
+    return hearing(claim, "openai.transcribe", 59.9, model="gpt-4o-transcribe")
+
+
+def dearest_translation(claim: Claim) -> Step:
+    """A claimed step whose sound is as long as it may be."""
+    return hearing(claim, "openai.translate", 59.9)
+
+
+def hearing(claim: Claim, action: str, seconds: float = 2.0, **more: str) -> Step:
+    """A claimed step that hears a sound."""
+    step = claim(action, {})
+    step.given = {"audio": sound(step, seconds=seconds), "max_minutes": 1, **more}
+    return step
+
+
 CASES = Cases(
     "openai",
     Call(
@@ -159,6 +187,23 @@ CASES = Cases(
             is_written_off=True,
             errors_do_nothing=True,
             dearest=dearest_image,
+        ),
+        Effect(
+            "openai.transcribe",
+            transcribe,
+            "audio.transcriptions.create",
+            "transcriptions",
+            errors_do_nothing=True,
+            dear={"openai__transcribed": "fair " * 900},
+            dearest=dearest_transcript,
+        ),
+        Effect(
+            "openai.translate",
+            translate,
+            "audio.translations.create",
+            "translations",
+            errors_do_nothing=True,
+            dearest=dearest_translation,
         ),
     ),
 )
