@@ -14,6 +14,8 @@ UNITS = {
     "image_tokens": 1_000_000,
     "image_output_tokens": 1_000_000,
     "audio_tokens": 1_000_000,
+    "audio_output_tokens": 1_000_000,
+    "characters": 1_000_000,
     "seconds": 1,
     "pictures": 1,
 }

@@ -1,8 +1,8 @@
-"""OpenAI: moderation, captions, answers, vectors, pictures and transcripts."""
+"""OpenAI: moderation, captions, answers, vectors, pictures, transcripts and speech."""
 
 from app.platform import Platform
 from tasks.openai import actions, client, embedding, webhook
-from tasks.openai.audio import hearing
+from tasks.openai.audio import hearing, speaking
 from tasks.openai.images import drawing
 from tasks.openai.responses import adopting, responding
 from tasks.openai.settings import OpenAISettings
@@ -17,6 +17,7 @@ PLATFORM = Platform(
         drawing.image,
         hearing.transcribe,
         hearing.translate,
+        speaking.speak,
     ),
     verify=webhook.verify,
     probe=client.probe,

@@ -31,6 +31,7 @@ class OpenAISettings(PlatformSettings):
     image_model: str = "gpt-image-2.5-flare"
     transcribe_model: str = "gpt-transcribe"
     translate_model: str = "whisper-1"
+    speak_model: str = "gpt-4o-mini-tts"
     service_tier: Tier = "default"
     """The level of service that captions and answers ask for. It is always sent: without it, or as
     `auto`, the project's own setting at OpenAI decides, which may cost six times as much, so that
@@ -58,8 +59,8 @@ class OpenAISettings(PlatformSettings):
     def models(self) -> tuple[str, ...]:
         """See PlatformSettings.
 
-        OpenAI ends all its models that translate, and has named no successor: people are told so
-        once a step has used one.
+        OpenAI ends all its models that speak or translate, and has named no successor: people are
+        told so once a step has used one.
         """
         own = (self.caption_model, self.respond_model, self.embed_model, self.image_model)
         return (*own, self.transcribe_model, self.moderation_model)

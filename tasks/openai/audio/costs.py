@@ -1,4 +1,4 @@
-"""What it costs to hear a sound: some models are paid by the second, some by tokens.
+"""What sounds cost: some models are paid by the second, some by tokens, some by the character.
 
 Tokens of sound and of text have prices of their own.
 https://developers.openai.com/api/docs/pricing
@@ -15,6 +15,11 @@ _HEARD_TOKENS = 25
 """More than the tokens of a second of sound: OpenAI's price of a minute is that of 1000."""
 _WRITTEN_TOKENS, _LEAST_TOKENS = 15, 300
 """More than the tokens that a model writes for a second of speech, and for the shortest sound."""
+_SPOKEN_TOKENS = 30
+"""More than the tokens of a second of speech: OpenAI's price of a minute is that of 1250."""
+_PAUSE_SECONDS, _BYTE_SECONDS, _DIGIT_SECONDS = 5.0, 0.25, 0.75
+"""More than it takes to say nothing, a byte of a text, and a digit beside that. Fast languages have
+15 letters in a second, and Chinese about 5 of three bytes each."""
 
 
 def heard(request: Json, made: Json) -> Cost:
@@ -47,3 +52,35 @@ def most_heard(model: str, seconds: float, prompt: str) -> Cost:
 
 def _is_by_second(model: str) -> bool:
     return tariffs.book("openai").has_price(model, "seconds", current.today())
+
+
+def is_by_character(model: str) -> bool:
+    """Whether a model that speaks is paid by the character. The others tell the tokens."""
+    return tariffs.book("openai").has_price(model, "characters", current.today())
+
+
+def spoken(request: Json, used: Json | None) -> Cost:
+    """What a speech costs: by its characters, or by the tokens that the answer tells."""
+    if used is None or is_by_character(request["model"]):
+        return most_spoken(request)
+    return tariffs.book("openai").cost(request["model"], used, current.today())
+
+
+def most_spoken(request: Json) -> Cost:
+    """The most that a speech costs; for a model that is paid by the character, just what it costs.
+
+    It is longer the slower it is spoken, and digits take longer to say than to write.
+    """
+    model, text = request["model"], request["input"]
+    if is_by_character(model):
+        return tariffs.book("openai").cost(model, {"characters": len(text)}, current.today())
+    size = len(text.encode("utf-8", "surrogatepass"))
+    digits = sum(each.isdigit() for each in text)
+    normal = _PAUSE_SECONDS + size * _BYTE_SECONDS + digits * _DIGIT_SECONDS
+    seconds = normal / min(1.0, request.get("speed", 1.0))
+    told = request.get("instructions", "").encode("utf-8", "surrogatepass")
+    used = {
+        "input_tokens": size + len(told) + 200,
+        "audio_output_tokens": math.ceil(seconds * _SPOKEN_TOKENS),
+    }
+    return tariffs.book("openai").cost(model, used, current.today())

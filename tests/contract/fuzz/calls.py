@@ -5,6 +5,7 @@ from tasks.http import client as http_client
 from tasks.n8n.client import api as n8n
 from tasks.openai import embedding
 from tasks.openai.audio import calls as hearing
+from tasks.openai.audio import speeches
 from tasks.openai.client import api as openai
 from tasks.openai.images import calls as images
 from tasks.openai.responses import calls as responses
@@ -68,6 +69,13 @@ _said = having(
     words=all_sound(having(start=_time, end=_time)),
     used=maybe(lambda used: all(each >= 0 for each in used.values())),
 )  # fmt: skip
+_SPOKEN = {"model": "gpt-4o-mini-tts", "input": "Nine", "voice": "alloy",
+           "response_format": "mp3", "stream_format": "sse"}  # fmt: skip
+_PLAIN = _SPOKEN | {"model": "tts-1", "stream_format": "audio"}
+_spoken = having(
+    sound=lambda data: isinstance(data, bytes) and data != b"",
+    used=maybe(having(input_tokens=count, audio_output_tokens=count)),
+)
 _TEXTS = {"model": "text-embedding-3-small", "input": ["a"], "encoding_format": "base64"}
 OPENAI = Client(
     "openai",
@@ -91,6 +99,11 @@ OPENAI = Client(
               is_repeatable=False, errors_do_nothing=True),
         Asked("audio.translations.create",
               lambda made: hearing.translate(_ENGLISH, wav(2.0), key()), _said,
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("audio.speech.create", lambda made: speeches.speak(_SPOKEN, key()), _spoken,
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("audio.speech.create of an older model",
+              lambda made: speeches.speak(_PLAIN, key()), _spoken,
               is_repeatable=False, errors_do_nothing=True),
         Asked("responses.create", lambda made: responses.create(_RESPONSE, key()), _response,
               is_repeatable=False, errors_do_nothing=True),

@@ -18,6 +18,7 @@ SECRET = "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA=="
 """That of the settings of these tests (conftest.py)."""
 ASKED: Json = {"input": "Heroes of space on stage", "max_output_tokens": 500}
 DRAWN: Json = {"prompt": "Heroes of space on stage", "size": "256x256"}
+SPOKEN: Json = {"text": "The fair opens at nine. Bring a friend.", "voice": "coral"}
 _DEAR = {"input": "\U0001f3aa" * 64_000, "instructions": "\U0001f3ad" * 1_000}
 
 
@@ -120,6 +121,16 @@ def hearing(claim: Claim, action: str, seconds: float = 2.0, **more: str) -> Ste
     return step
 
 
+def speak(claim: Claim) -> Step:
+    """A claimed step that reads a text aloud."""
+    return claim("openai.speak", SPOKEN)
+
+
+def dearest_speech(claim: Claim) -> Step:
+    """A claimed step that slowly reads a text of short words."""
+    return claim("openai.speak", SPOKEN | {"text": "a 1 " * 250, "speed": 0.25})
+
+
 CASES = Cases(
     "openai",
     Call(
@@ -204,6 +215,15 @@ CASES = Cases(
             "translations",
             errors_do_nothing=True,
             dearest=dearest_translation,
+        ),
+        Effect(
+            "openai.speak",
+            speak,
+            "audio.speech.create",
+            "speech",
+            is_written_off=True,
+            errors_do_nothing=True,
+            dearest=dearest_speech,
         ),
     ),
 )
