@@ -1,8 +1,9 @@
-"""OpenAI: moderation, captions, answers, vectors, pictures, transcripts and speech."""
+"""OpenAI: moderation, captions, answers, vectors, pictures, transcripts, speech and files."""
 
 from app.platform import Platform
 from tasks.openai import actions, client, embedding, webhook
 from tasks.openai.audio import hearing, speaking
+from tasks.openai.files import deleting, uploading
 from tasks.openai.images import drawing
 from tasks.openai.responses import adopting, responding
 from tasks.openai.settings import OpenAISettings
@@ -18,6 +19,8 @@ PLATFORM = Platform(
         hearing.transcribe,
         hearing.translate,
         speaking.speak,
+        uploading.upload_file,
+        deleting.delete_file,
     ),
     verify=webhook.verify,
     probe=client.probe,

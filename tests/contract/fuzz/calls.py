@@ -7,6 +7,7 @@ from tasks.openai import embedding
 from tasks.openai.audio import calls as hearing
 from tasks.openai.audio import speeches
 from tasks.openai.client import api as openai
+from tasks.openai.files import calls as files
 from tasks.openai.images import calls as images
 from tasks.openai.responses import calls as responses
 from tasks.replicate.client import api as replicate
@@ -76,6 +77,8 @@ _spoken = having(
     sound=lambda data: isinstance(data, bytes) and data != b"",
     used=maybe(having(input_tokens=count, audio_output_tokens=count)),
 )
+_file = having(id=text, bytes=count, purpose=text, filename=text, created_at=count,
+               expires_at=maybe(count))  # fmt: skip
 _TEXTS = {"model": "text-embedding-3-small", "input": ["a"], "encoding_format": "base64"}
 OPENAI = Client(
     "openai",
@@ -105,6 +108,14 @@ OPENAI = Client(
         Asked("audio.speech.create of an older model",
               lambda made: speeches.speak(_PLAIN, key()), _spoken,
               is_repeatable=False, errors_do_nothing=True),
+        Asked("files.create",
+              lambda made: files.create({"purpose": "user_data"}, "a.txt", b"x", key()), _file,
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("files.list", lambda made: list(files.listed("user_data", LONG_AGO)),
+              all_sound(_file)),
+        Asked("files.retrieve", lambda made: files.retrieve(made["files.create"]["id"]),
+              maybe(_file)),
+        Asked("files.delete", lambda made: files.delete(made["files.create"]["id"]), text),
         Asked("responses.create", lambda made: responses.create(_RESPONSE, key()), _response,
               is_repeatable=False, errors_do_nothing=True),
         Asked("responses.retrieve",

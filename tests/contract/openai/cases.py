@@ -8,6 +8,7 @@ from app.platform import Json
 from chains.commands.accept_delivery import accept_delivery
 from tasks.openai import webhook
 from tasks.openai.client import api
+from tasks.openai.files import calls as files
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
 from tests.contract.openai.sounds import sound
 from tests.contract.pictures import small, upload
@@ -19,6 +20,7 @@ SECRET = "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA=="
 ASKED: Json = {"input": "Heroes of space on stage", "max_output_tokens": 500}
 DRAWN: Json = {"prompt": "Heroes of space on stage", "size": "256x256"}
 SPOKEN: Json = {"text": "The fair opens at nine. Bring a friend.", "voice": "coral"}
+UPLOADED: Json = {"text": "The fair opens at nine.", "purpose": "user_data"}
 _DEAR = {"input": "\U0001f3aa" * 64_000, "instructions": "\U0001f3ad" * 1_000}
 
 
@@ -131,6 +133,19 @@ def dearest_speech(claim: Claim) -> Step:
     return claim("openai.speak", SPOKEN | {"text": "a 1 " * 250, "speed": 0.25})
 
 
+def upload_file(claim: Claim) -> Step:
+    """A claimed step that uploads a file."""
+    return claim("openai.upload_file", UPLOADED)
+
+
+def delete_file(claim: Claim) -> Step:
+    """A claimed step that deletes a file that somebody has uploaded."""
+    step = claim("openai.delete_file", {})
+    made = files.create({"purpose": "user_data"}, "a.txt", b"A fair", step.claim.workflow_id.hex)
+    step.given = {"file": made["id"]}
+    return step
+
+
 CASES = Cases(
     "openai",
     Call(
@@ -224,6 +239,25 @@ CASES = Cases(
             is_written_off=True,
             errors_do_nothing=True,
             dearest=dearest_speech,
+        ),
+        Effect(
+            "openai.upload_file",
+            upload_file,
+            "files.create",
+            "files",
+            is_looked_up=True,
+            undone="files_deleted",
+            results=("deleted", "already"),
+            lag="openai__files_lag_seconds",
+            errors_do_nothing=True,
+        ),
+        Effect(
+            "openai.delete_file",
+            delete_file,
+            "files.delete",
+            "files_deleted",
+            is_single=True,
+            is_repeatable=True,
         ),
     ),
 )

@@ -8,6 +8,7 @@ from tests.contract.suite.effectless import *
 from tests.contract.suite.effects import *
 from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
+from tests.contract.suite.lags import *
 from tests.contract.suite.lookups import *
 from tests.contract.suite.losses import *
 from tests.contract.suite.parameters import *
