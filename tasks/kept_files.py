@@ -22,3 +22,10 @@ def copied(call: Call, kept: Json) -> Json:
     """A copy of another step's file, which belongs to this step. Raises Permanent
     `artifact_missing` if that file is gone."""
     return call.artifacts.copy(kept["id"], vendor_sha256=kept["vendor_sha256"])
+
+
+def erased(call: Call) -> Json:
+    """Erase what the step has kept, for a compensation that has nothing to undo at the platform:
+    {result, erased}, the second being how many files."""
+    files = sum(call.artifacts.erase(each["id"]) for each in call.artifacts.written())
+    return {"result": "erased" if files else "nothing", "erased": files}

@@ -14,6 +14,7 @@ from tests.contract.suite import (
     ceilings,
     effectless,
     effects,
+    erasing,
     failures,
     hooks,
     lags,
@@ -44,6 +45,7 @@ WHERE_THERE_ARE = {
     "written_off": losses,
     "lagging": lags,
     "undoable": undoing,
+    "erased": erasing,
 }
 
 
@@ -78,6 +80,7 @@ def test_the_cases_cover_every_action_with_all_that_it_has(name: str) -> None:
     found = {kind: {each.action for each in chosen(kind, cases)} for kind in covered}
     # A lookup that cannot ask the vendor finds what is kept here, and gives up the rest.
     found["looked_up"] |= {each.action for each in chosen("written_off", cases)}
+    found["undoable"] |= {each.action for each in chosen("erased", cases)}
     assert found == covered
 
 

@@ -23,10 +23,11 @@ from app.platform import (
     LookupAnswer,
     Lost,
     Reuse,
+    Undo,
     action,
 )
 from tasks import tariffs
-from tasks.kept_files import KeptFile, copied
+from tasks.kept_files import KeptFile, copied, erased
 from tasks.openai.audio import costs, speeches
 from tasks.openai.audio.inputs import Model
 from tasks.openai.settings import OpenAISettings
@@ -145,6 +146,12 @@ def find_speech(call: Call, intent: Intent) -> LookupAnswer:
         return Lost()
     model = intent.request["model"]
     return Found({"speech": kept, "model": model, "tokens": None, "fault": None})
+
+
+@speak.compensation
+def erase(call: Call, _: Undo) -> Json:
+    """Erase the speech. Nothing of it stays at OpenAI."""
+    return erased(call)
 
 
 speak.reuse = Reuse(

@@ -32,10 +32,11 @@ from app.platform import (
     LookupAnswer,
     Lost,
     Reuse,
+    Undo,
     action,
 )
 from tasks import tariffs
-from tasks.kept_files import KeptFile, copied
+from tasks.kept_files import KeptFile, copied, erased
 from tasks.openai.images import calls, costs
 from tasks.openai.images.inputs import ImageInput, model_of, request_of
 from tasks.openai.settings import OpenAISettings
@@ -145,6 +146,12 @@ def find_pictures(call: Call, intent: Intent) -> LookupAnswer:
     names = [_name(intent.request, number) for number in range(intent.request["n"])]
     kept = [each for each in map(call.artifacts.stored, names) if each is not None]
     return Found(_record(intent.request, kept)) if len(kept) == len(names) else Lost()
+
+
+@image.compensation
+def erase(call: Call, _: Undo) -> Json:
+    """Erase the pictures. Nothing of them stays at OpenAI."""
+    return erased(call)
 
 
 def _equal_request(call: Call, given: ImageInput) -> Json:

@@ -16,7 +16,8 @@ from app.files import provenance
 from app.platform import Found, Json, Lost
 from app.settings import Settings
 from tasks.openai.images import costs
-from tasks.openai.images.inputs import ImageInput
+from tasks.openai.images.drawing import lost_cost
+from tasks.openai.images.inputs import ImageInput, request_of
 from tests.contract.cases import Claim
 from tests.contract.fuzz.mutations import Answer
 from tests.contract.fuzz.relay import Relay, relay
@@ -199,6 +200,16 @@ def test_only_a_step_that_asks_for_it_takes_known_pictures(
     mine, theirs = (kernel.step(each, "draw")["output"]["picture"] for each in (first, taken))
     assert mine["id"] != theirs["id"]
     assert vendors.count("images") == 2
+
+
+def test_a_picture_that_is_lost_each_time_is_made_three_times_and_booked_so(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    vendors.fault("openai", "images.generate", "lost_reply", count=9)
+    failed = ended(kernel, {"step": "draw", "action": "openai.image", "with": DRAWN})
+    assert kernel.step(failed, "draw")["error_code"] == "always_lost"
+    assert vendors.count("images") == 3
+    assert kernel.workflow(failed)["spent"] == 3 * lost_cost(request_of(ImageInput(**DRAWN)))
 
 
 @pytest.mark.parametrize(

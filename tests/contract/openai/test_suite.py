@@ -6,6 +6,7 @@ from tests.contract.suite.calls import *
 from tests.contract.suite.ceilings import *
 from tests.contract.suite.effectless import *
 from tests.contract.suite.effects import *
+from tests.contract.suite.erasing import *
 from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.lags import *

@@ -18,6 +18,7 @@ _CHOICES: dict[str, Callable[[Effect], bool]] = {
     "remade": lambda effect: effect.is_looked_up and not effect.is_single,
     "lagging": lambda effect: effect.lag is not None,
     "undoable": lambda effect: effect.undone is not None,
+    "erased": lambda effect: effect.is_erased,
 }
 
 
