@@ -29,7 +29,7 @@ def heard(request: Json, made: Json) -> Cost:
     """
     model, used = request["model"], made["used"]
     if used is None:
-        return most_heard(model, request["seconds"], request.get("prompt", ""))
+        return most_heard(request)
     if _is_by_second(model) and "seconds" not in used:
         used = {"seconds": made["seconds"] or request["seconds"]}
     if "seconds" in used:
@@ -37,13 +37,14 @@ def heard(request: Json, made: Json) -> Cost:
     return tariffs.book("openai").cost(model, used, current.today())
 
 
-def most_heard(model: str, seconds: float, prompt: str) -> Cost:
+def most_heard(request: Json) -> Cost:
     """The most that it costs to write down a sound of so many seconds."""
-    whole = math.ceil(seconds) + 1
+    model, whole = request["model"], math.ceil(request["seconds"]) + 1
+    told = " ".join((request.get("prompt", ""), *request.get("keywords", ())))
     if _is_by_second(model):
         return tariffs.book("openai").cost(model, {"seconds": whole}, current.today())
     used = {
-        "input_tokens": len(prompt.encode("utf-8", "surrogatepass")) + 200,
+        "input_tokens": len(told.encode("utf-8", "surrogatepass")) + 200,
         "audio_tokens": whole * _HEARD_TOKENS,
         "output_tokens": whole * _WRITTEN_TOKENS + _LEAST_TOKENS,
     }

@@ -128,12 +128,10 @@ def _declare(of: Action, body: Body) -> None:
     """
 
     def ceiling(given: Heard) -> int:
-        asked = body(given)
-        return lost(asked | {"seconds": given.max_minutes * 60.0})
+        return lost(body(given) | {"seconds": given.max_minutes * 60.0})
 
     def lost(request: Json) -> int:
-        seconds, prompt = request["seconds"], request.get("prompt", "")
-        return costs.most_heard(request["model"], seconds, prompt).micro_usd
+        return costs.most_heard(request).micro_usd
 
     of.costs_at_most(ceiling)
     of.costs_if_lost(lost)

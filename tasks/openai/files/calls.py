@@ -41,6 +41,7 @@ def create(request: Json, filename: str, data: bytes, key: str) -> Json:
         ),
         _file,
         _DEMAND,
+        # It costs nothing, but a second one would be another file.
         is_billed=True,
         read_seconds=_READ_SECONDS,
     )
@@ -77,14 +78,15 @@ def delete(file: str) -> str:
     return "deleted"
 
 
-def listed(purpose: str, since: datetime) -> Iterator[Json]:
-    """The files of a purpose that were made since a time, the newest first.
+def listed(purpose: str, since: datetime, after: str | None = None) -> Iterator[Json]:
+    """The files of a purpose that were made since a time, the newest first. `after`: those that
+    were made before that file; raises Permanent if there is no such file.
 
     Raises Retryable if the list has more pages than are read.
     """
-    after: Json = {}
+    more: Json = {} if after is None else {"after": after}
     for _ in range(_MOST_PAGES):
-        ask = partial(_list, purpose=purpose, after=after)
+        ask = partial(_list, purpose=purpose, more=more)
         page = api().perform("files.list", ask, _page, _DEMAND)
         for each in page["files"]:
             if each["created_at"] < since.timestamp():
@@ -92,12 +94,12 @@ def listed(purpose: str, since: datetime) -> Iterator[Json]:
             yield each
         if not page["has_more"] or not page["files"]:
             return
-        after = {"after": page["files"][-1]["id"]}
+        more = {"after": page["files"][-1]["id"]}
     raise Retryable("OpenAI's list of files has too many pages", code="list_too_long")
 
 
-def _list(sdk: Any, purpose: str, after: Json) -> Any:
-    return sdk.files.with_raw_response.list(purpose=purpose, order="desc", limit=_PAGE, **after)
+def _list(sdk: Any, purpose: str, more: Json) -> Any:
+    return sdk.files.with_raw_response.list(purpose=purpose, order="desc", limit=_PAGE, **more)
 
 
 def _page(seen: Json) -> Json:

@@ -129,11 +129,12 @@ def find_file(call: Call, intent: Intent) -> LookupAnswer:
     return Never()
 
 
-def _uploaded(intent: Intent) -> Iterator[Json]:
-    """The files that a call has made, and any earlier sending of it whose answer was lost."""
+def _uploaded(intent: Intent, after: str | None = None) -> Iterator[Json]:
+    """The files that a call has made, and any earlier sending of it whose answer was lost. `after`:
+    only those that were made before that file."""
     name = _name(intent.request["workflow"], intent.key)
     since = intent.first_sent_at - _CLOCKS_DIFFER
-    for each in calls.listed(intent.request["purpose"], since):
+    for each in calls.listed(intent.request["purpose"], since, after):
         if each["filename"].startswith(name):
             yield each
 
@@ -152,10 +153,13 @@ def remove(call: Call, undo: Undo) -> Json:
 
 
 def _ids(call: Call, intent: Intent) -> list[str]:
-    """The files of a call. Raises Retryable while OpenAI cannot tell of one without an answer."""
-    made = [] if intent.response is None else [str(intent.response["id"])]
-    made += [str(each["id"]) for each in _uploaded(intent)]
-    if not made and intent.resolution is None:
+    """The files of a call, that of its record last. Raises Retryable while OpenAI cannot tell of a
+    call without an answer."""
+    if intent.response is not None:
+        known = str(intent.response["id"])
+        return [*_copies(intent, known), known]
+    found = [str(each["id"]) for each in _uploaded(intent)]
+    if not found and intent.resolution is None:
         answer = find_file(call, intent)
         if isinstance(answer, CannotTell):
             raise Retryable(
@@ -163,4 +167,13 @@ def _ids(call: Call, intent: Intent) -> list[str]:
                 code="cannot_tell",
                 after=answer.after_seconds,
             )
-    return list(dict.fromkeys(made))
+    return found
+
+
+def _copies(intent: Intent, known: str) -> list[str]:
+    """The files of earlier sendings of a call. The list is read from the known file on, because it
+    may be long by now. If that file is gone, it was deleted after the others."""
+    try:
+        return [str(each["id"]) for each in _uploaded(intent, known)]
+    except Permanent:
+        return []
