@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.engine.call import Call
-from app.errors import Permanent
+from app.errors import Permanent, Unknown
 from app.platform import (
     ActionOutput,
     Effect,
@@ -97,7 +97,7 @@ def _spoken(call: Call, request: Json, key: str) -> Json:
     fault: Json | None = None
     try:
         seen = speeches.speak(request, key)
-    except Permanent as err:
+    except (Permanent, Unknown) as err:
         if err.code != speeches.TOO_LARGE:
             raise
         # It has come, and is paid.

@@ -21,7 +21,7 @@ left out. If no picture is left, the record says why, and the step fails after t
 import hashlib
 
 from app.engine.call import Call
-from app.errors import Permanent
+from app.errors import Permanent, Unknown
 from app.files import provenance
 from app.platform import (
     ActionOutput,
@@ -76,7 +76,7 @@ def _drawn(call: Call, request: Json, key: str) -> Json:
     fault: Json = {"code": "no_picture", "message": "OpenAI has made no picture"}
     try:
         seen = calls.make(call, request, key)
-    except Permanent as err:
+    except (Permanent, Unknown) as err:
         if err.code != calls.TOO_LARGE:
             raise
         # It has come, and is paid.

@@ -187,6 +187,18 @@ def test_without_its_tokens_a_call_is_booked_at_its_most(step: Claim, between: R
     assert spent(asked) == asked.cost == asked.ceiling
 
 
+@pytest.mark.long
+def test_an_answer_that_is_too_large_is_paid_once_and_fails(step: Claim, between: Relay) -> None:
+    between.instead = answer(bytes(73 * 2**20))
+    asked = image(step)
+    asked.seconds = 60.0
+    for _ in range(2):
+        with pytest.raises(Permanent, match="larger than") as caught:
+            asked.run()
+        assert caught.value.code == "answer_too_large"
+    assert spent(asked) == asked.cost == asked.ceiling
+
+
 def test_only_a_step_that_asks_for_it_takes_known_pictures(
     kernel: Kernel, vendors: Vendors
 ) -> None:
