@@ -121,15 +121,22 @@ class Artifacts:
         self, name: str, data: bytes, content_type: str, vendor_sha256: str | None, of: Blob | None
     ) -> Json:
         # The step's own result, if it has to make one after all, is not taken for the copy.
-        last = name if of is None else f"{name} of {of.id}"
-        distinct = f"{self.workflow_id}/{self.step_key}/{self.generation}/{last}"
-        artifact_id = uuid5(_NAMESPACE, distinct)
+        artifact_id = self._result_id(name if of is None else f"{name} of {of.id}")
         known = _find(artifact_id, self.user_id)
         if known is None:
             known = self._write(artifact_id, name, data, content_type, vendor_sha256, of=of)
         if known["erased_at"] is not None:
             raise Permanent(f"artifact {name} was erased", code="artifact_erased")
         return self._described(known)
+
+    def stored(self, name: str) -> Json | None:
+        """What `write` has kept under the name for this generation of the step; None if it has kept
+        nothing, or if that was erased."""
+        row = _find(self._result_id(name), self.user_id)
+        return None if row is None or row["erased_at"] is not None else self._described(row)
+
+    def _result_id(self, name: str) -> UUID:
+        return uuid5(_NAMESPACE, f"{self.workflow_id}/{self.step_key}/{self.generation}/{name}")
 
     def digest(self, artifact_id: UUID | str) -> str:
         """The SHA-256 of its content. Raises Permanent if it is erased or not this user's."""
@@ -256,16 +263,8 @@ class Artifacts:
         return connection.execute(held).first() is not None
 
     def _described(self, row: RowMapping) -> Json:
-        return {
-            "id": str(row["id"]),
-            "url": link(row["id"]),
-            "content_type": row["content_type"],
-            "size": row["size"],
-            "sha256": row["sha256"],
-            "width": row["width"],
-            "height": row["height"],
-            "vendor_sha256": row["vendor_sha256"],
-        }
+        shown = ("content_type", "size", "sha256", "width", "height", "vendor_sha256")
+        return {"id": str(row["id"]), "url": link(row["id"]), **{each: row[each] for each in shown}}
 
 
 def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:

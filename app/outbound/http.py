@@ -23,6 +23,7 @@ from app.outbound.replies import HttpReply, Told, bounded, text_at, told
 from app.outbound.scopes import (
     CONNECT_SECONDS,
     MARGIN_SECONDS,
+    MAX_BODY_BYTES,
     READ_SECONDS,
     SLOW_SECONDS,
     Demand,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MARGIN_SECONDS",
+    "MAX_BODY_BYTES",
     "READ_SECONDS",
     "SLOW_SECONDS",
     "Demand",

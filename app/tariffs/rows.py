@@ -11,10 +11,16 @@ UNITS = {
     "cached_tokens": 1_000_000,
     "cache_write_tokens": 1_000_000,
     "output_tokens": 1_000_000,
+    "image_tokens": 1_000_000,
+    "image_output_tokens": 1_000_000,
+    "audio_tokens": 1_000_000,
+    "audio_output_tokens": 1_000_000,
+    "characters": 1_000_000,
     "seconds": 1,
     "pictures": 1,
 }
-"""What is counted, and for how many of it a price is."""
+"""What is counted, and for how many of it a price is. Tokens of pictures and of sound that are read
+or made are counted apart, where they have a price of their own."""
 ANY_TIER = ""
 
 

@@ -49,6 +49,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "openai.models_on": "",
     "openai.transcribed": "",
     "openai.enqueued_tokens": 0.0,
+    "openai.files_lag_seconds": 0.0,
     "openai.batch_validating_seconds": 60.0,
     "openai.batch_hours": 2.0,
     "openai.batch_finalizing_seconds": 60.0,

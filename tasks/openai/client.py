@@ -100,8 +100,12 @@ class OpenAIApi:
         demand: http.Demand | None = None,
         *,
         is_billed: bool = False,
+        read_seconds: float = _READ_SECONDS,
+        max_bytes: int = http.MAX_BODY_BYTES,
+        has_json: bool = True,
     ) -> T:
-        """Make a call of the SDK, and return what `read` makes of the JSON of its answer.
+        """Make a call of the SDK, and return what `read` makes of the JSON of its answer, or of its
+        bytes if it has no JSON.
 
         `ask` gets the SDK and gives its raw response: the SDK's own types would keep values of any
         type, and warn of those that they do not know. `read` may raise what `http.reading` knows.
@@ -110,9 +114,17 @@ class OpenAIApi:
         """
 
         def perform() -> T:
-            return read(http.bounded(ask(self._sdk).http_response.json()))
+            reply = ask(self._sdk).http_response
+            return read(http.bounded(reply.json()) if has_json else reply.content)
 
-        return self._call(name, perform, demand, is_billed=is_billed)
+        return self._call(
+            name,
+            perform,
+            demand,
+            read_seconds=read_seconds,
+            max_bytes=max_bytes,
+            is_billed=is_billed,
+        )
 
     def _call(
         self,
@@ -121,6 +133,7 @@ class OpenAIApi:
         demand: http.Demand | None = None,
         *,
         read_seconds: float = _READ_SECONDS,
+        max_bytes: int = http.MAX_BODY_BYTES,
         is_billed: bool = False,
     ) -> T:
         import openai
@@ -130,6 +143,7 @@ class OpenAIApi:
             name,
             repeatable=not is_billed,
             read_seconds=read_seconds,
+            max_bytes=max_bytes,
             slow_seconds=_slow_seconds(read_seconds) if is_billed else http.SLOW_SECONDS,
             spare=self._spare,
             demand=demand,

@@ -5,16 +5,17 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from app.platform import Json
 from app.settings import HttpUrl, PlatformSettings
-from tasks.reuse import LONGEST
+from tasks.reuse import LONGEST, account_of
 from tasks.signatures import StandardSecret
 
 Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 
 
 class OpenAISettings(PlatformSettings):
-    """`caption_model`, `moderation_model`, `respond_model` and `embed_model` are the models of the
-    actions where a step names none."""
+    """`caption_model`, `moderation_model` and so on are the models of the actions where a step
+    names none."""
 
     model_config = SettingsConfigDict(env_prefix="OPENAI_")
 
@@ -27,6 +28,10 @@ class OpenAISettings(PlatformSettings):
     moderation_model: str = "omni-moderation-latest"
     respond_model: str = "gpt-6-luna"
     embed_model: str = "text-embedding-3-small"
+    image_model: str = "gpt-image-2.5-flare"
+    transcribe_model: str = "gpt-transcribe"
+    translate_model: str = "whisper-1"
+    speak_model: str = "gpt-4o-mini-tts"
     service_tier: Tier = "default"
     """The level of service that captions and answers ask for. It is always sent: without it, or as
     `auto`, the project's own setting at OpenAI decides, which may cost six times as much, so that
@@ -53,6 +58,14 @@ class OpenAISettings(PlatformSettings):
     """The calls of each model that may run at the same time. 0: any number."""
 
     def models(self) -> tuple[str, ...]:
-        """See PlatformSettings."""
-        own = (self.caption_model, self.respond_model, self.embed_model)
-        return (*own, self.moderation_model)
+        """See PlatformSettings.
+
+        OpenAI ends all its models that speak or translate, and has named no successor: people are
+        told so once a step has used one.
+        """
+        own = (self.caption_model, self.respond_model, self.embed_model, self.image_model)
+        return (*own, self.transcribe_model, self.moderation_model)
+
+    def account(self) -> Json:
+        """The account whose results a step may take (see Reuse)."""
+        return account_of(self.base_url, self.api_key)

@@ -25,6 +25,7 @@ from app.platform import (
 )
 from app.tariffs.book import Cost
 from tasks import tariffs
+from tasks.kept_files import KeptFile
 from tasks.replicate import asking, finding, outputs, pricing
 from tasks.replicate.asking import PredictInput, model_name
 from tasks.replicate.client import ReplicateApi, api
@@ -72,20 +73,6 @@ def predict(call: Call, given: PredictInput) -> Json:
     if given.is_swap:
         return _of_picture(known, outputs.kept_picture(call, outputs.picture(replicate, seen)))
     return _whole(call, known, seen)
-
-
-class KeptFile(ActionOutput):
-    """A file in the store. `url` is a signed link that is valid for a day; the digests are those
-    of the kept file and of what the vendor made. `width` and `height` are a picture's."""
-
-    id: str
-    url: str
-    content_type: str
-    size: int
-    sha256: str
-    width: int | None
-    height: int | None
-    vendor_sha256: str | None
 
 
 class Prediction(ActionOutput):

@@ -87,7 +87,8 @@ class Effect:
     settings under which the step costs the most, and `dearest` is the step with the dearest input.
     `fails` is the Outcome of an action that never succeeds. `told` lets the vendor's webhook about
     the effect arrive, if only that tells the lookup of a lost one; `gives_up` is when the lookup
-    waits for it no more.
+    waits for it no more. An effect `is_written_off` if the vendor cannot be asked about it at all.
+    It `is_erased` if its compensation has nothing to undo at the vendor, and erases what is kept.
     """
 
     action: str
@@ -96,6 +97,8 @@ class Effect:
     books: str
     suspends: bool = False
     is_looked_up: bool = False
+    is_written_off: bool = False
+    is_erased: bool = False
     undone: str | None = None
     results: tuple[str, str] = ("", "")
     lag: str | None = None

@@ -14,10 +14,12 @@ from tests.contract.suite import (
     ceilings,
     effectless,
     effects,
+    erasing,
     failures,
     hooks,
     lags,
     lookups,
+    losses,
     rotation,
     undoing,
     waits,
@@ -40,8 +42,10 @@ WHERE_THERE_ARE = {
     "priced": ceilings,
     "waiting": waits,
     "looked_up": lookups,
+    "written_off": losses,
     "lagging": lags,
     "undoable": undoing,
+    "erased": erasing,
 }
 
 
@@ -73,7 +77,11 @@ def test_the_cases_cover_every_action_with_all_that_it_has(name: str) -> None:
         "priced": {each.name for each in actions if each.ceiling is not None},
     }
     assert {each.action for each in cases.effects} == {each.name for each in actions}
-    assert {kind: {each.action for each in chosen(kind, cases)} for kind in covered} == covered
+    found = {kind: {each.action for each in chosen(kind, cases)} for kind in covered}
+    # A lookup that cannot ask the vendor finds what is kept here, and gives up the rest.
+    found["looked_up"] |= {each.action for each in chosen("written_off", cases)}
+    found["undoable"] |= {each.action for each in chosen("erased", cases)}
+    assert found == covered
 
 
 def test_no_action_of_a_platform_is_left_out() -> None:

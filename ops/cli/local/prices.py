@@ -82,10 +82,11 @@ def set_price(
     context_over: int,
     source: str,
 ) -> None:
-    """Set what UNIT of ITEM costs: USD for a million tokens, a second or a picture.
+    """Set what UNIT of ITEM costs: USD for a million tokens or characters, a second or a picture.
 
     ITEM is a model or hardware. UNIT is input_tokens, cached_tokens, cache_write_tokens,
-    output_tokens, seconds or pictures. Without --from, it counts from today.
+    output_tokens, image_tokens, image_output_tokens, audio_tokens, audio_output_tokens,
+    characters, seconds or pictures. Without --from, it counts from today.
     """
     configured(is_demo_allowed=True)
     from app.tariffs import current

@@ -4,7 +4,11 @@ from tasks.agora.client import api as agora
 from tasks.http import client as http_client
 from tasks.n8n.client import api as n8n
 from tasks.openai import embedding
+from tasks.openai.audio import calls as hearing
+from tasks.openai.audio import speeches
 from tasks.openai.client import api as openai
+from tasks.openai.files import calls as files
+from tasks.openai.images import calls as images
 from tasks.openai.responses import calls as responses
 from tasks.replicate.client import api as replicate
 from tasks.vercel.client import api as vercel
@@ -13,6 +17,7 @@ from tests.contract.fuzz.asked import (
     YEAR,
     Asked,
     Client,
+    Made,
     all_sound,
     count,
     flag,
@@ -26,6 +31,7 @@ from tests.contract.fuzz.selling import FAMILIES as SELLING
 from tests.contract.fuzz.stripe import FAMILIES as MAKING
 from tests.contract.replicate.cases import DEPLOYMENT, HELLO
 from tests.contract.vercel.cases import SITE
+from tests.sandbox.openai.media import wav
 
 STRIPE = (*MAKING, *SELLING)
 _MESSAGES = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
@@ -41,6 +47,38 @@ _response = having(
     output_tokens=count, cached_tokens=count, cache_write_tokens=count, reasoning_tokens=count,
     metadata=lambda marks: all(map(text, marks)), error=maybe(having(code=text, message=text)),
 )  # fmt: skip
+_DRAWN: Made = {"model": "gpt-image-2", "prompt": "x", "n": 1, "size": "64x64", "quality": "low",
+                "background": "auto", "output_format": "jpeg"}  # fmt: skip
+_drawn = having(
+    pictures=all_sound(lambda data: isinstance(data, bytes) and data != b""),
+    size=maybe(text), quality=maybe(text),
+    tokens=maybe(having(input_text=count, input_image=count, output_text=count,
+                        output_image=count)),
+)  # fmt: skip
+_SOUND = {"model": "whisper-1", "seconds": 2.0, "response_format": "verbose_json",
+          "timestamp_granularities": ["segment", "word"]}  # fmt: skip
+_ENGLISH = {"model": "whisper-1", "seconds": 2.0, "response_format": "verbose_json"}
+
+
+def _time(seconds: object) -> bool:
+    return isinstance(seconds, float) and 0 <= seconds <= 1e7
+
+
+_said = having(
+    text=lambda said: isinstance(said, str), languages=all_sound(text), seconds=maybe(_time),
+    segments=all_sound(having(start=_time, end=_time, speaker=maybe(text))),
+    words=all_sound(having(start=_time, end=_time)),
+    used=maybe(lambda used: all(each >= 0 for each in used.values())),
+)  # fmt: skip
+_SPOKEN = {"model": "gpt-4o-mini-tts", "input": "Nine", "voice": "alloy",
+           "response_format": "mp3", "stream_format": "sse"}  # fmt: skip
+_PLAIN = _SPOKEN | {"model": "tts-1", "stream_format": "audio"}
+_spoken = having(
+    sound=lambda data: isinstance(data, bytes) and data != b"",
+    used=maybe(having(input_tokens=count, audio_output_tokens=count)),
+)
+_file = having(id=text, bytes=count, purpose=text, filename=text, created_at=count,
+               expires_at=maybe(count))  # fmt: skip
 _TEXTS = {"model": "text-embedding-3-small", "input": ["a"], "encoding_format": "base64"}
 OPENAI = Client(
     "openai",
@@ -57,6 +95,27 @@ OPENAI = Client(
         Asked("embeddings.create", lambda made: embedding.create(_TEXTS, key()),
               having(vectors=all_sound(text), model=text, tokens=count),
               is_repeatable=False),
+        Asked("images.generate", lambda made: images.create(_DRAWN, [], None, key()), _drawn,
+              is_repeatable=False),
+        Asked("audio.transcriptions.create",
+              lambda made: hearing.transcribe(_SOUND, wav(2.0), key()), _said,
+              is_repeatable=False),
+        Asked("audio.translations.create",
+              lambda made: hearing.translate(_ENGLISH, wav(2.0), key()), _said,
+              is_repeatable=False),
+        Asked("audio.speech.create", lambda made: speeches.speak(_SPOKEN, key()), _spoken,
+              is_repeatable=False),
+        Asked("audio.speech.create of an older model",
+              lambda made: speeches.speak(_PLAIN, key()), _spoken,
+              is_repeatable=False),
+        Asked("files.create",
+              lambda made: files.create({"purpose": "user_data"}, "a.txt", b"x", key()), _file,
+              is_repeatable=False, errors_do_nothing=True),
+        Asked("files.list", lambda made: list(files.listed("user_data", LONG_AGO)),
+              all_sound(_file)),
+        Asked("files.retrieve", lambda made: files.retrieve(made["files.create"]["id"]),
+              maybe(_file)),
+        Asked("files.delete", lambda made: files.delete(made["files.create"]["id"]), text),
         Asked("responses.create", lambda made: responses.create(_RESPONSE, key()), _response,
               is_repeatable=False),
         Asked("responses.retrieve",

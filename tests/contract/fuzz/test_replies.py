@@ -93,6 +93,7 @@ def moderation(**categories: object) -> bytes:
 DEEP = b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
 LISTED = b'{"object": "list", "has_more": %s, "data": [%s]}'
 WRONGLY_MARKED = b'{"object": "customer", "id": "cus_1", "metadata": "x"}'
+STREAM_WITHOUT_END = b'data: {"type": "speech.audio.delta", "audio": "//MA"}\n\n'
 WITHOUT_ITEMS = b'{"object": "subscription", "id": "sub_1"}'
 UNREADABLE: tuple[tuple[str, str, bytes, type[Outcome]], ...] = (
     ("agora", "kicking_rules.create", PAGE, Retryable),
@@ -101,6 +102,11 @@ UNREADABLE: tuple[tuple[str, str, bytes, type[Outcome]], ...] = (
     ("openai", "chat.completions.create", b'{"choices": []}', Unknown),
     ("openai", "moderations.create", b'{"results": [{}]}', Retryable),
     ("openai", "moderations.create", moderation(hate="no"), Retryable),
+    ("openai", "images.generate", b'{"data": [{"b64_json": "no base64"}]}', Unknown),
+    ("openai", "audio.transcriptions.create", b'{"text": "a", "duration": -1}', Unknown),
+    ("openai", "audio.speech.create", STREAM_WITHOUT_END, Unknown),
+    ("openai", "files.create", b'{"id": 5}', Unknown),
+    ("openai", "files.list", b'{"data": [], "has_more": "no"}', Retryable),
     ("replicate", "predictions.create", b'{"id": 5, "status": "starting"}', Unknown),
     ("replicate", "files.list", b'{"results": [5]}', Retryable),
     ("replicate", "files.list", b'{"results": [], "next": "\\ud800"}', Retryable),

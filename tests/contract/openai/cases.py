@@ -8,13 +8,19 @@ from app.platform import Json
 from chains.commands.accept_delivery import accept_delivery
 from tasks.openai import webhook
 from tasks.openai.client import api
+from tasks.openai.files import calls as files
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
+from tests.contract.openai.sounds import sound
+from tests.contract.pictures import small, upload
 from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
 
 SECRET = "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA=="
 """That of the settings of these tests (conftest.py)."""
 ASKED: Json = {"input": "Heroes of space on stage", "max_output_tokens": 500}
+DRAWN: Json = {"prompt": "Heroes of space on stage", "size": "256x256"}
+SPOKEN: Json = {"text": "The fair opens at nine. Bring a friend.", "voice": "coral"}
+UPLOADED: Json = {"text": "The fair opens at nine.", "purpose": "user_data"}
 _DEAR = {"input": "\U0001f3aa" * 64_000, "instructions": "\U0001f3ad" * 1_000}
 
 
@@ -75,6 +81,71 @@ def dearest_embedding(claim: Claim) -> Step:
     return claim("openai.embed", {"texts": ["\U0001f3aa" * 4_000] * 64})
 
 
+def image(claim: Claim) -> Step:
+    """A claimed step that draws a small picture."""
+    return claim("openai.image", DRAWN)
+
+
+def dearest_image(claim: Claim) -> Step:
+    """A claimed step that edits pictures with a long prompt, at the quality that takes the most
+    tokens."""
+    step = claim("openai.image", DRAWN | {"quality": "max", "size": "1024x1024"})
+    photo = upload(step, small("astronaut.png"))
+    step.given |= {"prompt": "\U0001f3aa" * 8_000, "images": [photo] * 2}
+    step.seconds = 20.0
+    return step
+
+
+def transcribe(claim: Claim) -> Step:
+    """A claimed step that writes down what is said in a sound."""
+    return hearing(claim, "openai.transcribe")
+
+
+def translate(claim: Claim) -> Step:
+    """A claimed step that writes it down in English."""
+    return hearing(claim, "openai.translate")
+
+
+def dearest_transcript(claim: Claim) -> Step:
+    """A claimed step whose sound is as long as it may be, for a model that is paid by tokens."""
+    return hearing(claim, "openai.transcribe", 59.9, model="gpt-4o-transcribe")
+
+
+def dearest_translation(claim: Claim) -> Step:
+    """A claimed step whose sound is as long as it may be."""
+    return hearing(claim, "openai.translate", 59.9)
+
+
+def hearing(claim: Claim, action: str, seconds: float = 2.0, **more: str) -> Step:
+    """A claimed step that hears a sound."""
+    step = claim(action, {})
+    step.given = {"audio": sound(step, seconds=seconds), "max_minutes": 1, **more}
+    return step
+
+
+def speak(claim: Claim) -> Step:
+    """A claimed step that reads a text aloud."""
+    return claim("openai.speak", SPOKEN)
+
+
+def dearest_speech(claim: Claim) -> Step:
+    """A claimed step that slowly reads a text of short words."""
+    return claim("openai.speak", SPOKEN | {"text": "a 1 " * 250, "speed": 0.25})
+
+
+def upload_file(claim: Claim) -> Step:
+    """A claimed step that uploads a file."""
+    return claim("openai.upload_file", UPLOADED)
+
+
+def delete_file(claim: Claim) -> Step:
+    """A claimed step that deletes a file that somebody has uploaded."""
+    step = claim("openai.delete_file", {})
+    made = files.create({"purpose": "user_data"}, "a.txt", b"A fair", step.claim.workflow_id.hex)
+    step.given = {"file": made["id"]}
+    return step
+
+
 CASES = Cases(
     "openai",
     Call(
@@ -105,6 +176,7 @@ CASES = Cases(
             respond,
             "responses.create",
             "captions",
+            is_written_off=True,
             dear={"openai__reasoning_tokens": 50_000},
             dearest=dearest_response,
         ),
@@ -128,6 +200,58 @@ CASES = Cases(
             "embeddings.create",
             "embeddings",
             dearest=dearest_embedding,
+        ),
+        Effect(
+            "openai.image",
+            image,
+            "images.generate",
+            "images",
+            is_written_off=True,
+            is_erased=True,
+            dearest=dearest_image,
+        ),
+        Effect(
+            "openai.transcribe",
+            transcribe,
+            "audio.transcriptions.create",
+            "transcriptions",
+            dear={"openai__transcribed": "fair " * 900},
+            dearest=dearest_transcript,
+        ),
+        Effect(
+            "openai.translate",
+            translate,
+            "audio.translations.create",
+            "translations",
+            dearest=dearest_translation,
+        ),
+        Effect(
+            "openai.speak",
+            speak,
+            "audio.speech.create",
+            "speech",
+            is_written_off=True,
+            is_erased=True,
+            dearest=dearest_speech,
+        ),
+        Effect(
+            "openai.upload_file",
+            upload_file,
+            "files.create",
+            "files",
+            is_looked_up=True,
+            undone="files_deleted",
+            results=("deleted", "already"),
+            lag="openai__files_lag_seconds",
+            errors_do_nothing=True,
+        ),
+        Effect(
+            "openai.delete_file",
+            delete_file,
+            "files.delete",
+            "files_deleted",
+            is_single=True,
+            is_repeatable=True,
         ),
     ),
 )

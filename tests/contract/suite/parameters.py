@@ -13,10 +13,12 @@ _CHOICES: dict[str, Callable[[Effect], bool]] = {
     "priced": lambda effect: effect.dearest is not None,
     "waiting": lambda effect: effect.suspends,
     "looked_up": lambda effect: effect.is_looked_up,
+    "written_off": lambda effect: effect.is_written_off,
     "undone_if_lost": lambda effect: effect.is_looked_up and effect.undone is not None,
     "remade": lambda effect: effect.is_looked_up and not effect.is_single,
     "lagging": lambda effect: effect.lag is not None,
     "undoable": lambda effect: effect.undone is not None,
+    "erased": lambda effect: effect.is_erased,
 }
 
 

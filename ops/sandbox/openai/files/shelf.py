@@ -5,6 +5,8 @@ Invariant: a file whose time has come is not there any more, also before its tim
 
 from __future__ import annotations
 
+import time
+
 from ops.sandbox import clock
 from ops.sandbox.box import token62
 from ops.sandbox.openai import wire
@@ -21,7 +23,7 @@ class Shelf:
     """Keeps files, and deletes those that expire in the sandbox's time."""
 
     def __init__(self, desk: Desk) -> None:
-        self._store = desk.store
+        self._store, self._settings = desk.store, desk.settings
         desk.box.timers.register(_QUEUE, _KIND, self._expire, is_virtual=True)
 
     def put(
@@ -66,8 +68,10 @@ class Shelf:
         return self._store.read_blob(_blob(file_id)) if self.find(file_id) else None
 
     def all(self) -> list[Json]:
-        """Return all files, the oldest first."""
-        return [row.body for row in self._store.query(_KIND, order="ASC") if self._is_kept(row)]
+        """Return all files that lists show by now, the oldest first."""
+        seen_until = time.time() - self._settings.number("openai.files_lag_seconds")
+        rows = self._store.query(_KIND, "created <= ?", (seen_until,), order="ASC")
+        return [row.body for row in rows if self._is_kept(row)]
 
     def delete(self, file_id: str) -> None:
         """Delete a file if it is there."""

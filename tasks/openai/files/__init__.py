@@ -1,0 +1,1 @@
+"""OpenAI's Files API: files that are uploaded for batches, training and models, and deleted."""
