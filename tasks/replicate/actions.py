@@ -68,13 +68,19 @@ def predict(call: Call, given: PredictInput) -> Json:
     if seen["status"] != "succeeded":
         raise _unsuccessful(known, seen)
     if given.is_swap:
-        return _of_picture(known, outputs.kept_picture(call, outputs.picture(replicate, seen)))
+        kept = outputs.adopt_picture(call, replicate, seen)
+        return _of_picture(known, kept) if kept["is_marked"] else _unmarked(known, kept)
     return _whole(call, known, seen)
 
 
 class KeptFile(ActionOutput):
     """A file in the store. `url` is a signed link that is valid for a day; the digests are those
-    of the kept file and of what the vendor made. `width` and `height` are a picture's."""
+    of the kept file and of what the vendor made. `width` and `height` are a picture's.
+
+    `is_marked` says of a picture whether it has the mark that a model has made it; null for other
+    files. A picture without it is kept as it came, with whatever the model has put into it.
+    `made_by` are the `model`, the `version` and the `prediction` that have made the file.
+    """
 
     id: str
     url: str
@@ -84,15 +90,28 @@ class KeptFile(ActionOutput):
     width: int | None
     height: int | None
     vendor_sha256: str | None
+    is_marked: bool | None = None
+    made_by: dict[str, str | None] | None = None
+
+
+class LeftFile(ActionOutput):
+    """A file that is too large to be copied, or one of too many, at Replicate for an hour."""
+
+    url: str
+    reason: str
 
 
 class Prediction(ActionOutput):
-    """The first picture, the id of the prediction at Replicate, and the digests of the picture.
+    """The first marked picture, the id of the prediction at Replicate, and the picture's digests.
+
+    What goes on by itself, to a page for example, says what it is: a picture without the mark is
+    only in `files`, also that of a face swap.
 
     `prediction` is null if the step has taken the picture from an equal step (see `cache`). A
     prediction that is no face swap may have made no picture: then these are null. Its `output` is
     that of the model, in which each file is a file as in `files`; `text` is the output if it is a
-    text, also one that came in parts.
+    text, also one that came in parts. Both are null if the output is too large for a record: then
+    it is the file `output_file`. `left` are files that were not copied.
     """
 
     picture: KeptFile | None
@@ -102,6 +121,8 @@ class Prediction(ActionOutput):
     output: Any = None
     files: tuple[KeptFile, ...] = ()
     text: str | None = None
+    output_file: KeptFile | None = None
+    left: tuple[LeftFile, ...] = ()
 
 
 predict.describe(
@@ -122,14 +143,17 @@ def _of_picture(prediction: str, picture: Json | None) -> Json:
     }
 
 
+def _unmarked(prediction: str, kept: Json) -> Json:
+    return _of_picture(prediction, None) | {"files": [kept]}
+
+
 def _whole(call: Call, prediction: str, seen: Json) -> Json:
     sent = call.sendings(finding.CREATE)
     if seen["output"] is None and seen["is_removed"]:
         raise outputs.expired(seen)
-    output, files = outputs.keep(call, api(), seen)
-    pictures = [each for each in files if each["width"] is not None]
-    text = outputs.text_of(output, is_text=bool(sent and sent[-1].request.get("is_text")))
-    shown = {"output": output, "files": files, "text": text}
+    is_text = bool(sent and sent[-1].request.get("is_text"))
+    shown = outputs.adopt(call, api(), seen, is_text=is_text)
+    pictures = [each for each in shown["files"] if each["is_marked"]]
     return _of_picture(prediction, pictures[0] if pictures else None) | shown
 
 
@@ -185,14 +209,16 @@ def _adopted(call: Call, output: Json) -> Json:
             return None
         if kept["id"] not in copies:
             sha256 = kept["vendor_sha256"]
-            copies[kept["id"]] = call.artifacts.copy(kept["id"], vendor_sha256=sha256)
+            copy = call.artifacts.copy(kept["id"], vendor_sha256=sha256)
+            copies[kept["id"]] = {**kept, **copy}
         return copies[kept["id"]]
 
     # It belongs to the step that has made it, which alone may look at it or stop it.
     own = output | {"picture": copied(output["picture"]), "prediction": None}
     if "files" in output:
         own["files"] = [copied(each) for each in output["files"]]
-        own["output"] = _with_copies(output["output"], copies)
+        own["output"] = _with_copies(output.get("output"), copies)
+        own["output_file"] = copied(output.get("output_file"))
     return own
 
 
