@@ -17,7 +17,7 @@ from app.errors import NotConfigured, NotServed, Permanent, Retryable, Suspend, 
 from app.files.artifacts import Artifacts
 from app.keys import reference, signal_id, step_of, undone_by, workflow_of
 from app.money.facts import Fact
-from app.platform import Action, Intent, Json
+from app.platform import DEFAULT_TIMEOUT_SECONDS, Action, Intent, Json
 from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
 from app.protocol.deliveries import decisions
@@ -54,7 +54,7 @@ class Call:
     """The result that the step has taken from another, as `finish_step_v1` takes it."""
     is_other_action: bool = False
     """Whether this is a compensation whose action is not the action of the step."""
-    timeout_seconds: float = 86_400.0
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """The time-out of the step's wait for a platform, in seconds from its start."""
     _ordinal: int = field(default=0, repr=False)
     _held: Answer | None = field(default=None, repr=False)

@@ -4,10 +4,11 @@ Invariant: a step of a workflow that spends a budget makes no paid call without 
 action's ceiling. Steps that cost nothing, and workflows without a budget, ask the database nothing.
 """
 
-from app.platform import Action, ActionInput, Json
+from app.engine.call import Call
+from app.platform import ActionInput, Json
 from app.protocol import budgets
 from app.protocol.budgets import RESERVED
-from app.protocol.claims import Claim, Fenced
+from app.protocol.claims import Fenced
 
 WAITS = "waits_for_budget"
 OVER = "over_budget"
@@ -25,16 +26,16 @@ class PutOff(Exception):
         self.verdict = verdict
 
 
-def reserve(claim: Claim, action: Action, given: ActionInput) -> None:
+def reserve(call: Call, given: ActionInput) -> None:
     """Reserve the most that the step may cost. Raises PutOff if too little of the budget is left.
 
     Nothing is reserved for a step for which the platform works already, because its reservation is
     held until it ends, and nothing for what undoes: that runs whatever it costs.
     """
-    if not claim.is_budgeted or action.ceiling is None:
+    claim = call.claim
+    if not claim.is_budgeted or claim.undo or claim.stopping or claim.external_id is not None:
         return
-    is_undoing = claim.undo or claim.stopping
-    ceiling = 0 if is_undoing or claim.external_id is not None else action.ceiling(given)
+    ceiling = call.action.most(given, call.timeout_seconds)
     if ceiling == 0:
         return
     verdict = budgets.reserve(claim, ceiling, waits=_waits(ceiling), over=_over(ceiling))

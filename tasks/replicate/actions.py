@@ -173,7 +173,7 @@ def _unsuccessful(prediction: str, seen: Json) -> Permanent:
 def _book(
     call: Call, prediction: str, seen: Json, model: str, intents: list[Intent] | tuple[Intent, ...]
 ) -> None:
-    paid = pricing.cost(seen, model, pricing.hardware_of(intents))
+    paid = pricing.cost(seen, model, intents)
     tariffs.spend(call, "replicate", paid, of=prediction, model=model)
 
 
@@ -244,12 +244,10 @@ predict.reuse = Reuse(
 )
 
 
-@predict.costs_at_most
-def predict_ceiling(given: PredictInput) -> int:
-    """The most that a prediction is expected to cost: Replicate itself sets no limit but its own
-    time-out."""
-    settings, model = ReplicateSettings.current(), _paid_for(given)
-    return pricing.price(model, settings.ceiling_seconds, settings.ceiling_pictures).micro_usd
+@predict.costs_at_most_within
+def predict_ceiling(given: PredictInput, timeout_seconds: float) -> int:
+    """The most that a prediction of a step with this time-out may cost."""
+    return pricing.most(_paid_for(given), timeout_seconds)
 
 
 @predict.looked_up

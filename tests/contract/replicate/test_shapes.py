@@ -250,7 +250,7 @@ def test_a_model_without_pictures_swaps_no_face(step: Claim, vendors: Vendors) -
         replace(prepared, given=given).run()
     assert caught.value.code == "model_unsuitable"
     assert vendors.total() == 0
-    assert predict_ceiling(PredictInput(model="a/b", input={})) > 0
+    assert predict_ceiling(PredictInput(model="a/b", input={}), DAY) > 0
 
 
 def test_a_prediction_may_last_as_long_as_its_step(kernel: Kernel, vendors: Vendors) -> None:
