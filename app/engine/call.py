@@ -163,7 +163,7 @@ class Call:
             self.cost += micro_usd
             return True
         self.record_held()
-        verdict = budgets.book_effect(self.claim, of, micro_usd, model)
+        verdict = budgets.book_effect(self.claim, of, micro_usd, model, self.action.limited_at)
         if verdict == "fenced":
             raise Fenced
         self.booked += micro_usd if verdict == "booked" else 0

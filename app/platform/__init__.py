@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from app.money.facts import Fact, Money
 from app.money.statements import Page
 from app.platform.calls import (
+    Allowance,
     CannotTell,
     Found,
     Intent,
@@ -33,6 +34,7 @@ __all__ = [
     "Action",
     "ActionInput",
     "ActionOutput",
+    "Allowance",
     "Authentication",
     "CannotTell",
     "Contract",
@@ -184,6 +186,8 @@ class Action:
       Only such effects can be found to be orphans.
     - `ceiling` is the most that a step may cost, as a function of its input, and `timed_ceiling` as
       one of its time-out too. An action without both is free.
+    - `allowance` is what a step takes of what our settings allow at the platform, as a function of
+      its input and its time-out in seconds; None: nothing.
     - `output` and `example` (an input) are for the authors of definitions.
     - `authentication` reads what a customer must do for the step that waits for an external id. The
       web process calls it, so it must be quick and import no SDK. Raises an Outcome.
@@ -207,6 +211,7 @@ class Action:
     lookup: Lookup | None = None
     ceiling: Ceiling | None = None
     timed_ceiling: TimedCeiling | None = None
+    allowance: Callable[[Any, float], Allowance | None] | None = None
     lost: Callable[[Json], int] | None = None
     output: type[ActionOutput] | None = None
     example: Json | None = None
@@ -226,6 +231,11 @@ class Action:
     def platform(self) -> str:
         """The platform's name, which its queue and its logs have too: the part before the dot."""
         return self.name.partition(".")[0]
+
+    @property
+    def limited_at(self) -> str | None:
+        """The platform, if its settings may limit what steps of the action use of it."""
+        return None if self.allowance is None else self.platform
 
     @property
     def is_traced(self) -> bool:

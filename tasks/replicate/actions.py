@@ -250,6 +250,11 @@ def predict_ceiling(given: PredictInput, timeout_seconds: float) -> int:
     return pricing.most(_paid_for(given), timeout_seconds)
 
 
+predict.allowance = lambda given, timeout_seconds: pricing.allowance_of_prediction(
+    _paid_for(given), timeout_seconds
+)
+
+
 @predict.looked_up
 def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the prediction or the uploaded file in Replicate's lists."""

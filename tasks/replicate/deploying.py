@@ -112,6 +112,11 @@ def deploy_ceiling(given: DeployInput) -> int:
     return pricing.most_of_deployment(given.hardware, given.min_instances)
 
 
+deploy.allowance = lambda given, _: pricing.allowance(
+    deploy_ceiling(given), 3600.0, has_place=False
+)
+
+
 @deploy.looked_up
 def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
     """Read the deployment: a call has taken effect if it is as the call wanted it."""

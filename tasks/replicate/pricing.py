@@ -7,10 +7,11 @@ dearest hardware, as an estimate of which the operators are told (app/tariffs/bo
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from math import ceil
 
 from app.engine.call import Call
-from app.platform import DEFAULT_TIMEOUT_SECONDS, Intent, Json
+from app.platform import DEFAULT_TIMEOUT_SECONDS, Allowance, Intent, Json
 from app.tariffs import current
 from app.tariffs.book import Cost
 from tasks import tariffs
@@ -63,6 +64,25 @@ def most(model: str, timeout_seconds: float) -> int:
         pictures = {PICTURES: ReplicateSettings.current().ceiling_pictures}
         return tariffs.book("replicate").cost(item, pictures, current.today()).micro_usd
     return _dearest(model, _lives(timeout_seconds), "").micro_usd
+
+
+def allowance(micro_usd: int, seconds: float, *, has_place: bool = True) -> Allowance:
+    """What a step takes of what the settings allow at Replicate."""
+    settings = ReplicateSettings.current()
+    return Allowance(
+        micro_usd,
+        seconds,
+        has_place,
+        settings.running,
+        settings.running_of_organisation,
+        _micro_usd(settings.hourly_usd),
+        _micro_usd(settings.hourly_usd_of_organisation),
+    )
+
+
+def allowance_of_prediction(model: str, timeout_seconds: float) -> Allowance:
+    """What a prediction takes: a place until it ends, and the most that it may cost."""
+    return allowance(most(model, timeout_seconds), _lives(timeout_seconds))
 
 
 def most_of_deployment(hardware: str, min_instances: int) -> int:
@@ -134,3 +154,7 @@ def _lives(timeout_seconds: float) -> float:
 def _request(sent: Sequence[Intent]) -> Json:
     made = [each.request for each in sent if each.operation == CREATE]
     return made[-1] if made else {}
+
+
+def _micro_usd(usd: Decimal | None) -> int | None:
+    return None if usd is None else int(usd * 1_000_000)

@@ -1,5 +1,7 @@
 """Replicate's settings."""
 
+from decimal import Decimal
+
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -43,6 +45,16 @@ class ReplicateSettings(PlatformSettings):
     deployment_hours: float = Field(default=24.0, gt=0, le=8784)
     """A step that lets instances of a deployment run all the time reserves and books so many hours
     of them."""
+    running: int = Field(default=0, ge=0)
+    """How many predictions and trainings may run at the same time, of all organisations; 0: any
+    number. `running_of_organisation` are those of each organisation."""
+    running_of_organisation: int = Field(default=0, ge=0)
+    hourly_usd: Decimal | None = Field(default=None, ge=0, lt=1_000_000, decimal_places=6)
+    """What all steps that begin in an hour may cost; None: any amount. `hourly_usd_of_organisation`
+    is that of each organisation."""
+    hourly_usd_of_organisation: Decimal | None = Field(
+        default=None, ge=0, lt=1_000_000, decimal_places=6
+    )
     limit_creations: float = Field(default=600.0, ge=0)
     """The predictions that Replicate lets begin in each minute. 0: not known."""
     limit_requests: float = Field(default=3000.0, ge=0)

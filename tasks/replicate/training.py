@@ -30,6 +30,7 @@ from app.platform import (
 from app.tariffs import current
 from app.tariffs.book import Cost
 from tasks import tariffs
+from tasks.replicate import pricing
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.finding import ATTEMPT_SECONDS, CLOCKS_DIFFER, made_by
 from tasks.replicate.settings import ReplicateSettings
@@ -111,6 +112,11 @@ train.describe(
 def train_ceiling(given: TrainInput) -> int:
     """The most that a training is expected to cost."""
     return _price(ReplicateSettings.current().ceiling_training_seconds).micro_usd
+
+
+train.allowance = lambda given, timeout_seconds: pricing.allowance(
+    train_ceiling(given), timeout_seconds
+)
 
 
 @train.looked_up

@@ -129,6 +129,16 @@ def test_a_short_time_out_makes_the_ceiling_low(step: Claim, timeout: float, mos
     assert predict_ceiling(OTHER, timeout) == most * DEAREST
 
 
+@pytest.mark.parametrize("timeout", [0.5, 30.0, 61.5, 2400.0, 7200.0, 86_400.0])
+def test_no_prediction_lives_longer_than_is_reserved(step: Claim, timeout: float) -> None:
+    prepared = step("replicate.predict", {})
+    call = replace(prepared.call(), timeout_seconds=timeout)
+    longest = pricing.allowance_of_prediction("acme/swap", timeout).seconds
+    for generation in range(200):
+        marked = replace(call, claim=replace(call.claim, generation=generation))
+        assert finding.lifetime(marked) <= longest
+
+
 def test_a_prediction_that_does_not_say_how_long_it_ran_costs_all_that_it_may(step: Claim) -> None:
     untimed = ended_as(predict_seconds=0.0, is_timed=False)
     official = intent(official="acme/swap", cancel_after=100)
