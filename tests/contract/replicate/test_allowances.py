@@ -223,6 +223,32 @@ def _sweep() -> None:
     )
 
 
+def test_a_limit_that_was_lowered_gives_up_nothing_that_was_begun(
+    limited: Limited, vendors: Vendors
+) -> None:
+    kernel = limited(HOURLY_USD="1")
+    name = kernel.register(paint())
+    begun, later = kernel.start(name), kernel.start(name)
+    claim = kernel.claim(begun, "paint")
+    wanted = Allowance(EACH, 600.0, hourly=1_000_000)
+    assert budgets.take(claim, "replicate", wanted, [{"code": WAITS}] * 4) == "taken"
+    # Its worker dies, and the next attempt comes after the limit was lowered.
+    again = _reopened(claim)
+    limited(HOURLY_USD="0.03")
+    drive()
+    assert kernel.step(again, "paint")["external_id"] is not None
+    assert kernel.step(later, "paint")["error_code"] == "over_allowance"
+
+
+def _reopened(claim: Claim) -> UUID:
+    db.row(
+        "UPDATE steps SET status = 'pending', lease_until = NULL"
+        " WHERE workflow_id = %s AND key = %s RETURNING 1",
+        (claim.workflow_id, claim.key),
+    )
+    return claim.workflow_id
+
+
 def test_a_refused_call_gives_its_place_to_the_next(limited: Limited, vendors: Vendors) -> None:
     kernel = limited(RUNNING="1")
     vendors.fault("replicate", "models.predictions.create", "status", status=422)

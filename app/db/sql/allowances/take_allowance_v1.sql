@@ -33,6 +33,7 @@ DECLARE
   lacks integer;
   may_come_back boolean;
   is_swept boolean;
+  is_true boolean;
 BEGIN
   SELECT status, organisation_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   SELECT coalesce(cost, 0) INTO had FROM steps
@@ -58,12 +59,14 @@ BEGIN
                 WHEN o.reserved + o.spent + p_micro_usd > o.hourly THEN 4 END AS number,
            CASE WHEN a.reserved + a.spent + p_micro_usd > a.hourly THEN a.reserved > 0
                 ELSE o.reserved > 0 END,
-           coalesce(a.swept_at > clock_timestamp() - interval '1 second', false)
-      INTO lacks, may_come_back, is_swept
+           coalesce(a.swept_at > clock_timestamp() - interval '1 second', false),
+           coalesce(a.swept_at > clock_timestamp() - interval '1 minute', false)
+      INTO lacks, may_come_back, is_swept, is_true
       FROM allowances AS a JOIN allowances AS o ON o.platform = a.platform
      WHERE a.platform = p_platform AND a.organisation_id = whole
        AND o.organisation_id = w.organisation_id;
-    EXIT WHEN lacks IS NULL OR is_swept;
+    -- Now and then also without need, so that what is shown is true.
+    EXIT WHEN is_swept OR lacks IS NULL AND is_true;
     PERFORM sweep_allowance_v1(p_platform);
   END LOOP;
   IF lacks IS NULL THEN
