@@ -10,8 +10,8 @@ NEW = "[*]"
 """The state before a row exists, and the end after a terminal status."""
 
 LEFT = (
-    "the step is left to a worker of another release, or still waits for its budget, its user's"
-    " share or its turn at a limit"
+    "the step is left to a worker of another release, or still waits for its budget, its platform's"
+    " allowance, its user's share or its turn at a limit"
 )
 
 

@@ -6,7 +6,12 @@ from app.platform import ActionOutput, Json
 
 class KeptFile(ActionOutput):
     """A file in the store. `url` is a signed link that is valid for a day; the digests are those
-    of the kept file and of what the vendor made. `width` and `height` are a picture's."""
+    of the kept file and of what the vendor made. `width` and `height` are a picture's.
+
+    `is_marked` says of a picture whether it has the mark that a model has made it; null for other
+    files. A picture without it is kept as it came, with whatever the model has put into it.
+    `made_by` are the `model`, the `version` and the `prediction` that have made the file.
+    """
 
     id: str
     url: str
@@ -16,6 +21,8 @@ class KeptFile(ActionOutput):
     width: int | None
     height: int | None
     vendor_sha256: str | None
+    is_marked: bool | None = None
+    made_by: dict[str, str | None] | None = None
 
 
 def copied(call: Call, kept: Json) -> Json:

@@ -149,6 +149,18 @@ _GAUGES = (
         queries.open_circuits,
     ),
     Gauge(
+        "playalter_platform_running",
+        "Places taken for work at a platform whose settings limit what runs there.",
+        "platform",
+        queries.running_at_platforms,
+    ),
+    Gauge(
+        "playalter_platform_hourly_usd",
+        "USD spent or reserved in this hour at a platform whose settings limit something.",
+        "platform",
+        queries.hourly_usd,
+    ),
+    Gauge(
         "playalter_queue_workers",
         "Workers that serve a queue; no sample before the first worker has reported.",
         "queue",

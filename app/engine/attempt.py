@@ -157,7 +157,7 @@ def _run(call: Call, prepared: Prepared) -> Any:
         output = reused(call, given, is_again=prepared.is_again)
         if output is not None:
             return output
-    reserve(claim, action, given)
+    reserve(call, given)
     return action.run(call, given)
 
 

@@ -16,7 +16,7 @@ from app.errors import NotConfigured, NotServed, Permanent, Retryable, Suspend, 
 from app.files.artifacts import Artifacts
 from app.keys import reference, signal_id, step_of, undone_by, workflow_of
 from app.money.facts import Fact
-from app.platform import Action, Intent, Json
+from app.platform import DEFAULT_TIMEOUT_SECONDS, Action, Intent, Json
 from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
 from app.protocol.deliveries import decisions, payloads
@@ -47,7 +47,7 @@ class Call:
     """The result that the step has taken from another, as `finish_step_v1` takes it."""
     is_other_action: bool = False
     """Whether this is a compensation whose action is not the action of the step."""
-    timeout_seconds: float = 86_400.0
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """The time-out of the step's wait for a platform, in seconds from its start."""
     _ordinal: int = field(default=0, repr=False)
     _held: Answer | None = field(default=None, repr=False)
@@ -155,19 +155,19 @@ class Call:
         """Add to the platform cost of this attempt, in micro-USD.
 
         `of` names the effect that cost it, by the vendor's id or by a name that is unique in the
-        workflow. Its cost is then booked at once and once, although the step, a later try and a
-        compensation may report it. Without it, the cost is booked with the attempt's outcome, and
-        is lost if the worker dies before. `model` is what an effect was paid for, if prices are by
-        model. `lost` is the key of a call whose answer was lost, if this is what it may have cost;
-        `instead` that of a call which was sent again, if the effect is that of a sending whose
-        answer was lost: it takes the place of what was booked for that. Returns False if the effect
-        was booked before, raises Fenced if the claim is lost.
+        workflow. Its cost is then booked at once and once, whoever reports it. Without it, the cost
+        is booked with the attempt's outcome, and is lost if the worker dies before. `model` is what
+        was paid for, if prices are by model. `lost` is the key of a call whose answer was lost, if
+        this is what it may have cost; `instead` that of a call that was sent again, whose cost
+        takes the place of what was booked for its lost answer. Returns False if the effect was
+        booked before, raises Fenced if the claim is lost.
         """
         if of is None:
             self.cost += micro_usd
             return True
         self.record_held()
-        verdict = budgets.book_effect(self.claim, of, micro_usd, model, lost=lost, instead=instead)
+        rest = {"lost": lost, "instead": instead, "limited_at": self.action.limited_at}
+        verdict = budgets.book_effect(self.claim, of, micro_usd, model, **rest)
         if verdict == "fenced":
             raise Fenced
         self.booked += micro_usd if verdict == "booked" else 0

@@ -35,14 +35,13 @@ from app.errors import (
 )
 from app.keys import orphan
 from app.payload import clean, dumps_or_none
-from app.platform import Json
+from app.platform import DEFAULT_TIMEOUT_SECONDS, Json
 from app.protocol.claims import Fenced
 from app.protocol.outcomes import Attempt, Finish
 
 log = structlog.get_logger()
 
 FIRST_LOOKUP_SECONDS = 1.0
-DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
 _POLICY, _FINISH = RetryPolicy(), Finish()
 
 

@@ -8,15 +8,12 @@ A picture is stored upright and without metadata; size and hash are those of wha
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     RowMapping,
-    exists,
     func,
     insert,
     select,
@@ -27,7 +24,7 @@ from uuid_utils.compat import uuid7
 
 from app import clock
 from app.db import begin
-from app.db.models import ArtifactRow, StepRow, User, WorkflowArtifact, WorkflowRow
+from app.db.models import ArtifactRow, StepRow, User, WorkflowRow
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
 from app.files import provenance, signed_links
 from app.files.decoders import Turn
@@ -42,7 +39,7 @@ _UPLOAD_SECONDS = 5.0
 """How long an upload waits for a decoder."""
 _NAMESPACE = UUID("6f0c9f0e-52f5-5c0b-9f3a-6b0f5b8f7f11")
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.() -]+")
-_COLUMNS = (
+COLUMNS = (
     ArtifactRow.id,
     ArtifactRow.workflow_id,
     ArtifactRow.step_key,
@@ -105,38 +102,50 @@ class Artifacts:
         return Blob(data=data, width=row["width"], height=row["height"], **about)
 
     def write(
-        self, name: str, data: bytes, content_type: str, *, vendor_sha256: str | None = None
+        self,
+        name: str,
+        data: bytes,
+        content_type: str,
+        *,
+        key: str | None = None,
+        vendor_sha256: str | None = None,
+        is_raw: bool = False,
     ) -> Json:
         """Keep a result of the step, and return `{id, url, content_type, size, sha256, ...}`.
 
-        A picture is kept without metadata (but with the mark of `provenance`), and upright. The
-        content is on disk before this returns. The id follows from workflow, step, generation and
-        name, so that a replay finds the earlier artifact and writes no second one. A new generation
-        has a result of its own. Raises Permanent if an image cannot be decoded or the artifact was
+        A picture is kept without metadata (but with the mark of `provenance`), and upright; if
+        `is_raw`, as it came, and without a size in pixels. The content is on disk before this
+        returns. The id follows from workflow, step, generation and `key` (without one, the name),
+        so that a replay finds the earlier artifact and writes no second one. A new generation has a
+        result of its own. Raises Permanent if an image cannot be decoded or the artifact was
         erased, Fenced if the step's claim is lost.
         """
-        return self._kept(name, data, content_type, vendor_sha256, None)
+        known = self.kept(key or name)
+        if known is not None:
+            return known
+        given = (self._id(key or name), name, data, content_type, vendor_sha256)
+        return self._present_only(self._write(*given, is_cleaned=not is_raw))
 
-    def _kept(
-        self, name: str, data: bytes, content_type: str, vendor_sha256: str | None, of: Blob | None
-    ) -> Json:
-        # The step's own result, if it has to make one after all, is not taken for the copy.
-        artifact_id = self._result_id(name if of is None else f"{name} of {of.id}")
-        known = _find(artifact_id, self.user_id)
-        if known is None:
-            known = self._write(artifact_id, name, data, content_type, vendor_sha256, of=of)
-        if known["erased_at"] is not None:
-            raise Permanent(f"artifact {name} was erased", code="artifact_erased")
-        return self._described(known)
+    def kept(self, key: str) -> Json | None:
+        """The result that this generation of the step has kept under a key, as `write` returns it;
+        None if there is none. Raises Permanent if it was erased."""
+        row = _find(self._id(key), self.user_id)
+        return None if row is None else self._present_only(row)
+
+    def _id(self, key: str) -> UUID:
+        distinct = f"{self.workflow_id}/{self.step_key}/{self.generation}/{key}"
+        return uuid5(_NAMESPACE, distinct)
+
+    def _present_only(self, row: RowMapping) -> Json:
+        if row["erased_at"] is not None:
+            raise Permanent(f"artifact {row['name']} was erased", code="artifact_erased")
+        return self._described(row)
 
     def stored(self, name: str) -> Json | None:
         """What `write` has kept under the name for this generation of the step; None if it has kept
         nothing, or if that was erased."""
-        row = _find(self._result_id(name), self.user_id)
+        row = _find(self._id(name), self.user_id)
         return None if row is None or row["erased_at"] is not None else self._described(row)
-
-    def _result_id(self, name: str) -> UUID:
-        return uuid5(_NAMESPACE, f"{self.workflow_id}/{self.step_key}/{self.generation}/{name}")
 
     def digest(self, artifact_id: UUID | str) -> str:
         """The SHA-256 of its content. Raises Permanent if it is erased or not this user's."""
@@ -152,7 +161,10 @@ class Artifacts:
         Raises Permanent if the other is erased or damaged, Fenced if the step's claim is lost.
         """
         blob = self.read(artifact_id)
-        return self._kept(blob.name, blob.data, blob.content_type, vendor_sha256, blob)
+        # The step's own result, if it has to make one after all, is not taken for the copy.
+        key = f"{blob.name} of {blob.id}"
+        given = (self._id(key), blob.name, blob.data, blob.content_type, vendor_sha256)
+        return self.kept(key) or self._present_only(self._write(*given, of=blob))
 
     def _present(self, artifact_id: UUID | str) -> RowMapping:
         row = _find(_uuid(artifact_id), self.user_id)
@@ -184,7 +196,7 @@ class Artifacts:
         that it undoes.
         """
         statement = (
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .where(
                 ArtifactRow.workflow_id == self.workflow_id,
                 ArtifactRow.step_key == (step_key or self.step_key),
@@ -201,7 +213,7 @@ class Artifacts:
         Returns False if the artifact is unknown or was already erased.
         """
         row = _find(_uuid(artifact_id), self.user_id)
-        return row is not None and _erase(row)
+        return row is not None and erase_file(row)
 
     def _write(
         self,
@@ -212,10 +224,11 @@ class Artifacts:
         vendor_sha256: str | None,
         *,
         is_result: bool = True,
+        is_cleaned: bool = False,
         of: Blob | None = None,
     ) -> RowMapping:
         # What is copied was cleaned when it was stored.
-        is_cleaned = of is None and content_type.startswith("image/")
+        is_cleaned = is_cleaned and content_type.startswith("image/")
         picture = _clean_result(data) if is_cleaned else of
         data = picture.data if picture else data
         values = _values(artifact_id, self.user_id, name, data) | {
@@ -292,7 +305,7 @@ def upload(user_id: UUID, data: bytes, *, name: str | None = None) -> RowMapping
         "height": picture.height,
     }
     storage().write(values["storage_key"], picture.data)
-    statement = insert(ArtifactRow).values(values).returning(*_COLUMNS)
+    statement = insert(ArtifactRow).values(values).returning(*COLUMNS)
     with begin() as connection:
         return connection.execute(statement).mappings().one()
 
@@ -308,46 +321,16 @@ def artifact(artifact_id: UUID, user_id: UUID | None) -> RowMapping:
     return row
 
 
-def erase_old_uploads(older_than: timedelta) -> int:
-    """Erase old uploads that no unfinished workflow of their user mentions in its input.
-
-    One call erases at most 1000 uploads, and returns how many.
-    """
-    statement = (
-        select(*_COLUMNS)
-        .where(
-            ArtifactRow.workflow_id.is_(None),
-            ArtifactRow.erased_at.is_(None),
-            ArtifactRow.created_at < func.playalter_now() - older_than,
-            ~_is_mentioned(),
-        )
-        .limit(1000)
-    )
-    with begin() as connection:
-        rows = connection.execute(statement).mappings().all()
-    return sum(_erase(row) for row in rows)
-
-
-def _is_mentioned() -> ColumnElement[bool]:
-    return exists(
-        select(WorkflowRow.id)
-        .join(WorkflowArtifact, WorkflowArtifact.workflow_id == WorkflowRow.id)
-        .where(
-            WorkflowArtifact.artifact_id == ArtifactRow.id,
-            WorkflowRow.completed_at.is_(None),
-        )
-    )
-
-
 def _find(artifact_id: UUID, user_id: UUID | None) -> RowMapping | None:
-    statement = select(*_COLUMNS).where(ArtifactRow.id == artifact_id)
+    statement = select(*COLUMNS).where(ArtifactRow.id == artifact_id)
     if user_id is not None:
         statement = statement.where(ArtifactRow.user_id == user_id)
     with begin() as connection:
         return connection.execute(statement).mappings().one_or_none()
 
 
-def _erase(row: RowMapping) -> bool:
+def erase_file(row: RowMapping) -> bool:
+    """Remove an artifact's content for good; False if it was removed before. Its row remains."""
     # The file is removed before the row says so. If a crash comes between, erasing again helps.
     storage().delete(row["storage_key"])
     statement = (

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from app.money.facts import Fact, Money
 from app.money.statements import Page
 from app.platform.calls import (
+    Allowance,
     CannotTell,
     Found,
     Intent,
@@ -33,6 +34,7 @@ __all__ = [
     "Action",
     "ActionInput",
     "ActionOutput",
+    "Allowance",
     "Authentication",
     "CannotTell",
     "Contract",
@@ -140,6 +142,10 @@ class Authentication:
 
 Ceiling = Callable[[Any], int]
 """Takes the input of an action; returns the most that one attempt may cost, in micro-USD."""
+TimedCeiling = Callable[[Any, float], int]
+"""The same of work that lasts no longer than its step, from the step's time-out in seconds."""
+DEFAULT_TIMEOUT_SECONDS = 86_400.0
+"""The time-out of a step's wait for a platform, if its definition says none."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +184,10 @@ class Action:
     - `names` reads the ids in a response. An action has it if its webhooks show for which step an
       effect was made, and if its compensation can undo one such effect by its external id alone.
       Only such effects can be found to be orphans.
-    - `ceiling` is the most that a step may cost, as a function of its input. An action without it
-      is free.
+    - `ceiling` is the most that a step may cost, as a function of its input, and `timed_ceiling` as
+      one of its time-out too. An action without both is free.
+    - `allowance` is what a step takes of what our settings allow at the platform, as a function of
+      its input and its time-out in seconds; None: nothing.
     - `output` and `example` (an input) are for the authors of definitions.
     - `authentication` reads what a customer must do for the step that waits for an external id. The
       web process calls it, so it must be quick and import no SDK. Raises an Outcome.
@@ -202,6 +210,8 @@ class Action:
     compensate: Compensate | None = None
     lookup: Lookup | None = None
     ceiling: Ceiling | None = None
+    timed_ceiling: TimedCeiling | None = None
+    allowance: Callable[[Any, float], Allowance | None] | None = None
     lost: Callable[[Json], int] | None = None
     output: type[ActionOutput] | None = None
     example: Json | None = None
@@ -221,6 +231,11 @@ class Action:
     def platform(self) -> str:
         """The platform's name, which its queue and its logs have too: the part before the dot."""
         return self.name.partition(".")[0]
+
+    @property
+    def limited_at(self) -> str | None:
+        """The platform, if its settings may limit what steps of the action use of it."""
+        return None if self.allowance is None else self.platform
 
     @property
     def is_traced(self) -> bool:
@@ -245,6 +260,19 @@ class Action:
         """
         self.ceiling = function
         return function
+
+    def costs_at_most_within(self, function: TimedCeiling) -> TimedCeiling:
+        """Declare the same as a function of the input and of the step's time-out in seconds, for
+        work that the platform ends when the step would time out (decorator)."""
+        self.timed_ceiling = function
+        self.ceiling = lambda given: function(given, DEFAULT_TIMEOUT_SECONDS)
+        return function
+
+    def most(self, given: Any, timeout_seconds: float) -> int:
+        """The most that a step with this input and time-out may cost, in micro-USD; 0: nothing."""
+        if self.timed_ceiling is not None:
+            return self.timed_ceiling(given, timeout_seconds)
+        return 0 if self.ceiling is None else self.ceiling(given)
 
     def costs_if_lost(self, function: Callable[[Json], int]) -> Callable[[Json], int]:
         """Declare the most that a call may have cost whose answer is lost, in micro-USD, from its

@@ -30,6 +30,30 @@ class Intent:
 
 
 @dataclass(frozen=True)
+class Allowance:
+    """What a step takes of what our settings allow the steps of all workers at a platform.
+
+    It takes a place while the platform works for it, if `has_place`, and `micro_usd` of the hour in
+    which it begins. By itself, the platform ends the work within `seconds`. There are `most` places
+    and `hourly` micro-USD in each hour for all, and `most_own` and `hourly_own` for each
+    organisation. 0 places and None stand for no limit.
+    """
+
+    micro_usd: int
+    seconds: float
+    has_place: bool = True
+    most: int = 0
+    most_own: int = 0
+    hourly: int | None = None
+    hourly_own: int | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is any limit."""
+        return (self.most, self.most_own, self.hourly, self.hourly_own) != (0, 0, None, None)
+
+
+@dataclass(frozen=True)
 class Found:
     """The answer of a lookup: the call took effect. `response` is what the lost reply contained."""
 

@@ -12,10 +12,13 @@ from app.queries.cursors import CURSOR_PATTERN, cursor_of
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
 from app.queries.gauges import (
     MOST_COUNTED,
+    allowances,
+    hourly_usd,
     live_workflows,
     open_circuits,
     platform_health,
     platform_states,
+    running_at_platforms,
 )
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
 from app.queries.incoming import event_waits, incoming_event, incoming_events
@@ -38,10 +41,12 @@ __all__ = [
     "Probe",
     "Tail",
     "Watched",
+    "allowances",
     "archived_list",
     "archived_workflow",
     "cursor_of",
     "event_waits",
+    "hourly_usd",
     "incoming_event",
     "incoming_events",
     "lined_up",
@@ -50,6 +55,7 @@ __all__ = [
     "platform_health",
     "platform_states",
     "queue_states",
+    "running_at_platforms",
     "workflow_detail",
     "workflow_events",
     "workflow_list",

@@ -8,6 +8,7 @@ from app.broker.presence import GONE_SECONDS
 from app.db.models import STEP_STATUSES, UNDO_KINDS
 from app.keys import is_orphan
 from app.platform import Json
+from app.protocol.budgets import WAITS_FOR_ALLOWANCE
 from app.protocol.shares import WAITS_FOR_SHARE
 from app.queries.anywhere import live_or_archived, read_replica_first
 from app.queries.archived import archived_workflow, detail_rows
@@ -28,7 +29,7 @@ WAITS_FOR_BUDGET = "waits_for_budget"
 WAITS_FOR_RESULT = "waits_for_result"
 """The code of the error of a step that waits for the result of an equal request."""
 _REASONS_TO_WAIT = frozenset(
-    {*WAITS_FOR_WORKER, WAITS_FOR_BUDGET, WAITS_FOR_RESULT, WAITS_FOR_SHARE}
+    {*WAITS_FOR_WORKER, WAITS_FOR_BUDGET, WAITS_FOR_ALLOWANCE, WAITS_FOR_RESULT, WAITS_FOR_SHARE}
 )
 _REASONS_OF_NO_WORKER = frozenset({None, *WAITS_FOR_WORKER})
 

@@ -1,8 +1,10 @@
 """What is the same for all users: the numbers of live workflows, and the state of the platforms."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import (
+    case,
     func,
     select,
 )
@@ -11,8 +13,10 @@ from app.db import begin_read
 from app.db.models import (
     TERMINAL_WORKFLOW_STATUSES,
     WORKFLOW_STATUSES,
+    AllowanceRow,
     PlatformCircuit,
     PlatformHealth,
+    User,
     WorkflowRow,
 )
 from app.outbound.scopes import CIRCUIT_IDLE_SECONDS
@@ -96,3 +100,51 @@ def open_circuits() -> dict[str, int]:
         for row in connection.execute(_OPENED):
             known[row.platform] += 1
     return known
+
+
+_ALL = UUID(int=0)
+"""The organisation that stands for all."""
+# What belongs to an hour that is over counts no more.
+_IS_NOW = AllowanceRow.hour == func.date_trunc("hour", func.playalter_now(), "UTC")
+
+
+def allowances(user_id: UUID, *, is_operator: bool = False) -> list[Json]:
+    """What is used of what the settings allow at platforms, of those that limit something.
+
+    Each is {platform, is_for_all, running, most_running, spent_micro_usd, reserved_micro_usd,
+    hourly_micro_usd}; money is that of this hour, and a limit is None if there is none. The user
+    sees what the own organisation uses, and an operator what all use too.
+    """
+    own = select(User.organisation_id).where(User.id == user_id).scalar_subquery()
+    seen = AllowanceRow.organisation_id == own
+    statement = (
+        select(
+            AllowanceRow.platform,
+            (AllowanceRow.organisation_id == _ALL).label("is_for_all"),
+            AllowanceRow.taken.label("running"),
+            AllowanceRow.most.label("most_running"),
+            case((_IS_NOW, AllowanceRow.spent), else_=0).label("spent_micro_usd"),
+            case((_IS_NOW, AllowanceRow.reserved), else_=0).label("reserved_micro_usd"),
+            AllowanceRow.hourly.label("hourly_micro_usd"),
+        )
+        .where(seen | (AllowanceRow.organisation_id == _ALL) if is_operator else seen)
+        .order_by(AllowanceRow.platform, AllowanceRow.organisation_id)
+    )
+    with begin_read() as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def running_at_platforms() -> dict[str, float]:
+    """How many places for work are taken at each platform whose settings limit something."""
+    statement = select(AllowanceRow.platform, AllowanceRow.taken)
+    with begin_read() as connection:
+        found = connection.execute(statement.where(AllowanceRow.organisation_id == _ALL))
+        return {row.platform: row.taken for row in found}
+
+
+def hourly_usd() -> dict[str, float]:
+    """The USD of this hour that are spent or reserved at each such platform."""
+    used = case((_IS_NOW, AllowanceRow.spent + AllowanceRow.reserved), else_=0).label("used")
+    statement = select(AllowanceRow.platform, used).where(AllowanceRow.organisation_id == _ALL)
+    with begin_read() as connection:
+        return {row.platform: row.used / 1_000_000 for row in connection.execute(statement)}

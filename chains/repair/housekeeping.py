@@ -10,7 +10,7 @@ from celery import Celery
 import tasks
 from app import db, settings, sightings
 from app.errors import NotConfigured, PlayalterError
-from app.files import artifacts
+from app.files.old_uploads import erase_old_uploads
 from app.platform import Json
 from app.tariffs import in_use
 from chains.catalogue import models
@@ -94,7 +94,7 @@ def clean_uploads() -> Json:
 
     Returns how many it has erased.
     """
-    erased = artifacts.erase_old_uploads(UPLOAD_LIFE)
+    erased = erase_old_uploads(UPLOAD_LIFE)
     log.info("housekeeping.uploads_erased", count=erased)
     return {"erased": erased}
 

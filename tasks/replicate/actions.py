@@ -5,7 +5,6 @@ Invariant: every step uploads its own input files, so that what was made for a s
 https://replicate.com/docs/topics/predictions/lifecycle
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,6 @@ from app.platform import (
     Undo,
     action,
 )
-from app.tariffs.book import Cost
 from tasks import tariffs
 from tasks.kept_files import KeptFile
 from tasks.replicate import asking, finding, outputs, pricing
@@ -71,17 +69,29 @@ def predict(call: Call, given: PredictInput) -> Json:
     if seen["status"] != "succeeded":
         raise _unsuccessful(known, seen)
     if given.is_swap:
-        return _of_picture(known, outputs.kept_picture(call, outputs.picture(replicate, seen)))
+        kept = outputs.adopt_picture(call, replicate, seen)
+        return _of_picture(known, kept) if kept["is_marked"] else _unmarked(known, kept)
     return _whole(call, known, seen)
 
 
+class LeftFile(ActionOutput):
+    """A file that is too large to be copied, or one of too many, at Replicate for an hour."""
+
+    url: str
+    reason: str
+
+
 class Prediction(ActionOutput):
-    """The first picture, the id of the prediction at Replicate, and the digests of the picture.
+    """The first marked picture, the id of the prediction at Replicate, and the picture's digests.
+
+    What goes on by itself, to a page for example, says what it is: a picture without the mark is
+    only in `files`, also that of a face swap.
 
     `prediction` is null if the step has taken the picture from an equal step (see `cache`). A
     prediction that is no face swap may have made no picture: then these are null. Its `output` is
     that of the model, in which each file is a file as in `files`; `text` is the output if it is a
-    text, also one that came in parts.
+    text, also one that came in parts. Both are null if the output is too large for a record: then
+    it is the file `output_file`. `left` are files that were not copied.
     """
 
     picture: KeptFile | None
@@ -91,6 +101,8 @@ class Prediction(ActionOutput):
     output: Any = None
     files: tuple[KeptFile, ...] = ()
     text: str | None = None
+    output_file: KeptFile | None = None
+    left: tuple[LeftFile, ...] = ()
 
 
 predict.describe(
@@ -111,14 +123,17 @@ def _of_picture(prediction: str, picture: Json | None) -> Json:
     }
 
 
+def _unmarked(prediction: str, kept: Json) -> Json:
+    return _of_picture(prediction, None) | {"files": [kept]}
+
+
 def _whole(call: Call, prediction: str, seen: Json) -> Json:
     sent = call.sendings(finding.CREATE)
     if seen["output"] is None and seen["is_removed"]:
         raise outputs.expired(seen)
-    output, files = outputs.keep(call, api(), seen)
-    pictures = [each for each in files if each["width"] is not None]
-    text = outputs.text_of(output, is_text=bool(sent and sent[-1].request.get("is_text")))
-    shown = {"output": output, "files": files, "text": text}
+    is_text = bool(sent and sent[-1].request.get("is_text"))
+    shown = outputs.adopt(call, api(), seen, is_text=is_text)
+    pictures = [each for each in shown["files"] if each["is_marked"]]
     return _of_picture(prediction, pictures[0] if pictures else None) | shown
 
 
@@ -138,25 +153,8 @@ def _unsuccessful(prediction: str, seen: Json) -> Permanent:
 def _book(
     call: Call, prediction: str, seen: Json, model: str, intents: list[Intent] | tuple[Intent, ...]
 ) -> None:
-    paid = predict_cost(seen, model, pricing.hardware_of(intents))
+    paid = pricing.cost(seen, model, intents)
     tariffs.spend(call, "replicate", paid, of=prediction, model=model)
-
-
-def predict_cost(seen: Json, model: str, hardware: str) -> Cost:
-    """What an ended prediction costs. If it is not known for how long it ran, as much as the
-    longest, as an estimate."""
-    if seen["predict_seconds"] is not None:
-        return pricing.cost(seen, model, hardware)
-    settings = ReplicateSettings.current()
-    least, most = (
-        pricing.cost(seen | {"predict_seconds": seconds}, model, hardware)
-        for seconds in (0.0, settings.ceiling_seconds)
-    )
-    if least == most:
-        # It is not paid by its seconds.
-        return most
-    unknown = (hardware or settings.hardware, "seconds")
-    return replace(most, estimated=(*most.estimated, unknown))
 
 
 def _paid_for(given: PredictInput) -> str:
@@ -191,14 +189,16 @@ def _adopted(call: Call, output: Json) -> Json:
             return None
         if kept["id"] not in copies:
             sha256 = kept["vendor_sha256"]
-            copies[kept["id"]] = call.artifacts.copy(kept["id"], vendor_sha256=sha256)
+            copy = call.artifacts.copy(kept["id"], vendor_sha256=sha256)
+            copies[kept["id"]] = {**kept, **copy}
         return copies[kept["id"]]
 
     # It belongs to the step that has made it, which alone may look at it or stop it.
     own = output | {"picture": copied(output["picture"]), "prediction": None}
     if "files" in output:
         own["files"] = [copied(each) for each in output["files"]]
-        own["output"] = _with_copies(output["output"], copies)
+        own["output"] = _with_copies(output.get("output"), copies)
+        own["output_file"] = copied(output.get("output_file"))
     return own
 
 
@@ -224,12 +224,15 @@ predict.reuse = Reuse(
 )
 
 
-@predict.costs_at_most
-def predict_ceiling(given: PredictInput) -> int:
-    """The most that a prediction is expected to cost: Replicate itself sets no limit but its own
-    time-out."""
-    settings, model = ReplicateSettings.current(), _paid_for(given)
-    return pricing.price(model, settings.ceiling_seconds, settings.ceiling_pictures).micro_usd
+@predict.costs_at_most_within
+def predict_ceiling(given: PredictInput, timeout_seconds: float) -> int:
+    """The most that a prediction of a step with this time-out may cost."""
+    return pricing.most(_paid_for(given), timeout_seconds)
+
+
+predict.allowance = lambda given, timeout_seconds: pricing.allowance_of_prediction(
+    _paid_for(given), timeout_seconds
+)
 
 
 @predict.looked_up

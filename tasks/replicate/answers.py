@@ -5,12 +5,17 @@ https://replicate.com/docs/topics/predictions/lifecycle
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from app.errors import Permanent
 from app.outbound import http
+from app.payload import text_of
 from app.platform import Json
 
 _ENDED = frozenset(("succeeded", "failed", "canceled", "aborted"))
+_MOST_NAME = 300
+_MOST_ERROR = 10_000
+"""The characters of an error that are kept; a model may say as much as it wants."""
 _MOST_PREDICT_SECONDS = 7 * 86_400.0
 """A prediction that says that it ran for longer has not measured it."""
 # The names that face-swap models use for the picture that is changed, and for the picture whose
@@ -36,17 +41,20 @@ def state(seen: Json) -> Json:
 
 
 def prediction(seen: Json) -> Json:
-    """A prediction: {id, status, is_running, is_removed, output, error, predict_seconds}.
+    """A prediction: {id, status, model, version, is_running, is_removed, output, error,
+    predict_seconds}.
 
-    `predict_seconds` are None if it is not known for how long it ran.
+    `predict_seconds` are None if it is not known for how long it ran. The version of an official
+    model is hidden.
     """
     known = state(seen)
     is_ended = known["status"] in _ENDED or bool(seen.get("completed_at"))
     return known | {
+        **{name: _named(seen.get(name)) for name in ("model", "version")},
         "is_running": not is_ended,
         "is_removed": bool(seen.get("data_removed")),
         "output": http.bounded(seen.get("output")),
-        "error": http.bounded(seen.get("error")),
+        "error": _told(seen.get("error")),
         "predict_seconds": _predict_seconds(seen),
     }
 
@@ -117,10 +125,22 @@ def training(seen: Json) -> Json:
     is_ended = known["status"] in _ENDED or bool(seen.get("completed_at"))
     return known | {
         "is_running": not is_ended,
-        "error": http.bounded(seen.get("error")),
+        "error": _told(seen.get("error")),
         **{name: _text_or_none(made.get(name)) for name in ("version", "weights")},
         "predict_seconds": _predict_seconds(seen),
     }
+
+
+def _named(name: Any) -> str | None:
+    """The name of a model or a version as it may be recorded; None if it is none."""
+    return name[:_MOST_NAME] if isinstance(name, str) and name.isprintable() else None
+
+
+def _told(error: Any) -> Any:
+    """An error as it may be recorded: its text, or what else it is as JSON, not too long."""
+    if error is None or isinstance(error, str):
+        return error and error[:_MOST_ERROR]
+    return text_of(http.bounded(error))[:_MOST_ERROR]
 
 
 def _text_or_none(value: object) -> str | None:

@@ -6,8 +6,8 @@ https://replicate.com/docs/reference/http
 import io
 import posixpath
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -31,9 +31,19 @@ _MODELS = Cache("replicate.model", seconds=300, own_seconds=300)
 """What `ReplicateApi.model` has read. A new version of a model is used within ten minutes."""
 _MOST_PREDICTION_PAGES = 80
 """More than an account may create, 600 in a minute, within the time in which one is looked for."""
+_LEAST_WINDOW = timedelta(seconds=2)
+_LONG = ("output", "logs")
 _SENT = ("version", "input", "webhook", "webhook_events_filter")
 _TRAINED = ("destination", "input", "webhook", "webhook_events_filter")
 _RELEASE = ("version", "hardware", "min_instances", "max_instances")
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A downloaded file, and its type as its host says it; empty if it says none."""
+
+    data: bytes
+    content_type: str
 
 
 class ReplicateApi(Rest):
@@ -208,17 +218,42 @@ class ReplicateApi(Rest):
         until: datetime,
         is_wanted: Callable[[Json], bool] = lambda _: True,
     ) -> Iterator[Json]:
-        """The predictions created between these times, newest first, as Replicate sends them.
+        """The predictions created between these times, newest first, as Replicate sends them, but
+        without outputs and logs.
 
-        Those that are not wanted need no id and no status.
+        Those that are not wanted need no id and no status. Outputs may make a page of the list too
+        large to be read. Then the time is read in halves; raises Permanent `answer_too_large` if
+        that does not help within two seconds.
         """
+        known: set[str] = set()
+        oldest = until
+        try:
+            for each in self._predictions(since, until, is_wanted):
+                oldest = answers.time(each["created_at"])
+                if str(each.get("id")) not in known:
+                    known.add(str(each.get("id")))
+                    yield each
+        except Permanent as err:
+            if err.code != "answer_too_large" or oldest - since < _LEAST_WINDOW:
+                raise
+            oldest = min(until, oldest + timedelta(seconds=1))
+            middle = since + (oldest - since) / 2
+            for window in ((middle, oldest), (since, middle)):
+                for each in self.predictions(*window, is_wanted):
+                    if str(each.get("id")) not in known:
+                        known.add(str(each.get("id")))
+                        yield each
+
+    def _predictions(
+        self, since: datetime, until: datetime, is_wanted: Callable[[Json], bool]
+    ) -> Iterator[Json]:
         bounds = {"created_after": since, "created_before": until}
         query = urlencode({k: at.isoformat().replace("+00:00", "Z") for k, at in bounds.items()})
 
         def pick(each: Json) -> Json:
             if is_wanted(each):
                 answers.state(each)  # raises for what cannot be used
-            return each
+            return {name: value for name, value in each.items() if name not in _LONG}
 
         path = f"/v1/predictions?{query}"
         found = self._listed("predictions", path, since, pick, most_pages=_MOST_PREDICTION_PAGES)
@@ -232,8 +267,8 @@ class ReplicateApi(Rest):
         path = f"/v1/predictions/{quote(prediction, safe='')}/cancel"
         return self._unless_missing("predictions.cancel", lambda: self._sdk._request("POST", path))
 
-    def download(self, url: str) -> bytes:
-        """Download an output of at most 40 MiB.
+    def download(self, url: str) -> Delivered:
+        """Download an output of at most 40 MiB, with the type that its host says.
 
         Raises Permanent `result_expired` if its host says that it is gone for good. If its host
         does not know it, raises Retryable: the prediction itself tells if Replicate has removed it.
@@ -243,7 +278,7 @@ class ReplicateApi(Rest):
             "output.download",
             repeatable=True,
             read_seconds=TRANSFER_SECONDS,
-            max_bytes=MAX_OUTPUT_BYTES,
+            max_bytes=min(MAX_OUTPUT_BYTES, self._most_bytes),
         ):
             reply = self._fetch(url)
             if reply.status == 404:
@@ -266,7 +301,7 @@ class ReplicateApi(Rest):
                     setting=SETTING,
                     headers=reply.headers,
                 )
-        return reply.body
+        return Delivered(reply.body, reply.headers.get("content-type", ""))
 
     def serves(self, url: str) -> bool:
         """Whether an address is that of a file of Replicate, and no text that a model has made.

@@ -25,7 +25,7 @@ from app.platform import (
 )
 from app.tariffs import current
 from tasks import tariffs
-from tasks.replicate import ownership
+from tasks.replicate import ownership, pricing
 from tasks.replicate.answers import time_or_none
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.finding import CLOCKS_DIFFER
@@ -87,13 +87,15 @@ def deploy(call: Call, given: DeployInput) -> Json:
         before = {each: seen[each] for each in (*_CHANGED, "number")}
         request = {"full_name": name, "before": before, **wanted}
         seen = call.once(_UPDATE, request, lambda r, _key: replicate.update_deployment(r))
+    pricing.book_deployment(call, name, seen)
     return _shown(name, seen)
 
 
 class Deployment(ActionOutput):
     """The full name `owner/name` of the deployment, and its release as Replicate shows it.
 
-    `micro_usd_per_hour` is what its `min_instances` cost while they are idle; no step books it.
+    `micro_usd_per_hour` is what its `min_instances` cost while they are idle; the step books a day
+    of it (see `pricing.most_of_deployment`).
     """
 
     deployment: str
@@ -115,6 +117,17 @@ deploy.describe(
         "min_instances": 0,
         "max_instances": 3,
     },
+)
+
+
+@deploy.costs_at_most
+def deploy_ceiling(given: DeployInput) -> int:
+    """What the instances that always run may cost before an operator notices them."""
+    return pricing.most_of_deployment(given.hardware, given.min_instances)
+
+
+deploy.allowance = lambda given, _: pricing.allowance(
+    deploy_ceiling(given), 3600.0, has_place=False
 )
 
 

@@ -43,8 +43,9 @@ _MOST_ADDRESS = 8_000
 class Rest:
     """Sends requests, reads answers and lists."""
 
-    def __init__(self, settings: ReplicateSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: ReplicateSettings, most_bytes: int = MAX_ANSWER_BYTES) -> None:
+        """`most_bytes` are those of an answer that is read."""
+        self._settings, self._most_bytes = settings, most_bytes
         self._sdk = _sdk(settings)
         self._spare = spare(SETTING, settings.api_token, settings.api_token_old)
 
@@ -138,7 +139,7 @@ class Rest:
                 name,
                 repeatable=repeatable,
                 read_seconds=TRANSFER_SECONDS,
-                max_bytes=MAX_ANSWER_BYTES,
+                max_bytes=self._most_bytes,
                 spare=self._spare,
                 slow_seconds=_SLOW_SECONDS.get(name, http.SLOW_SECONDS),
                 demand=limits.demand(name),

@@ -27,7 +27,7 @@ from app.platform import (
 from app.tariffs import current
 from app.tariffs.book import Cost
 from tasks import tariffs
-from tasks.replicate import finding, ownership
+from tasks.replicate import finding, ownership, pricing
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.finding import Jobs, Likeness
 from tasks.replicate.settings import ReplicateSettings
@@ -108,6 +108,11 @@ train.describe(
 def train_ceiling(given: TrainInput) -> int:
     """The most that a training is expected to cost."""
     return _price(ReplicateSettings.current().ceiling_training_seconds).micro_usd
+
+
+train.allowance = lambda given, timeout_seconds: pricing.allowance(
+    train_ceiling(given), timeout_seconds
+)
 
 
 @train.looked_up

@@ -40,6 +40,8 @@ SETTINGS = {
     **dict.fromkeys(
         ("REPLICATE_POLL_SECONDS", "VERCEL_POLL_SECONDS", "N8N_POLL_SECONDS"), POLL_SECONDS
     ),
+    # The budgets of the definitions are made for it.
+    "REPLICATE_CEILING_SECONDS": "60",
     "LOG_LEVEL": "INFO",
 }
 ANY_PORT = Ports(web=0, flower=0, sandbox=0, postgres=0, valkey=0)

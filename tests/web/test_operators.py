@@ -14,6 +14,7 @@ from app.tariffs import current
 from ops.cli import playalter
 from tests.web.conftest import Caller, change, end
 from web.schemas.attention import AttentionPage
+from web.schemas.platforms import PlatformList
 from web.schemas.workflows import WorkflowDetail, WorkflowPage
 
 
@@ -190,3 +191,32 @@ def test_a_platform_that_refuses_us_is_one_line_of_what_needs_a_person(
         )
         assert told.errors == ["stripe has restricted the account"]
         assert page.items == []
+
+
+_USED = (
+    "INSERT INTO allowances (platform, organisation_id, hour, taken, reserved, spent, most, hourly)"
+    " SELECT 'replicate', {organisation}, date_trunc('hour', playalter_now(), 'UTC')"
+    " - make_interval(hours => {ago}), 2, 30000, 500, 10, 5000000"
+)
+
+
+def test_what_is_used_of_an_allowance_is_shown_and_that_of_all_to_operators_only(
+    client: FlaskClient, caller: Caller, operator: Caller, server: str
+) -> None:
+    change(_USED.format(organisation="'00000000-0000-0000-0000-000000000000'", ago=0))
+    owns = "(SELECT organisation_id FROM users WHERE email = 'ada@example.com')"
+    change(_USED.format(organisation=owns, ago=1))
+    (own,) = PlatformList.model_validate(_get(client, caller, "platforms")).allowances
+    # What was spent in an hour that is over counts no more; what still runs has its place.
+    assert (own.is_for_all, own.running, own.spent_micro_usd) == (False, 2, 0)
+    (whole,) = PlatformList.model_validate(_get(client, operator, "platforms")).allowances
+    assert (whole.is_for_all, whole.reserved_micro_usd, whole.most_running) == (True, 30_000, 10)
+    page = client.get("/metrics").text
+    assert 'playalter_platform_running{platform="replicate"} 2.0' in page
+    assert 'playalter_platform_hourly_usd{platform="replicate"} 0.0305' in page
+    environment = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": operator.key}
+    shown = CliRunner().invoke(playalter, ["platforms"], env=environment)
+    assert (
+        "replicate, of all: 2 of 10 run; this hour $0.0005 spent, $0.0300 reserved of $5.0000"
+        in shown.output
+    ), shown.output

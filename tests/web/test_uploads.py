@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from app.errors import Permanent
 from app.files import artifacts, provenance
+from app.files.old_uploads import erase_old_uploads
 from app.settings import Settings
 from tests import photographs
 from tests.web.conftest import Caller, change, picture
@@ -241,8 +242,8 @@ def test_old_uploads_go_unless_a_live_workflow_names_them(
         "UPDATE artifacts SET created_at = created_at - interval '40 days' WHERE id <> :young",
         young=young["id"],
     )
-    assert artifacts.erase_old_uploads(timedelta(days=30)) == 1
-    assert artifacts.erase_old_uploads(timedelta(days=30)) == 0
+    assert erase_old_uploads(timedelta(days=30)) == 1
+    assert erase_old_uploads(timedelta(days=30)) == 0
     statuses = [
         client.get(f"/v1/artifacts/{facts['id']}", headers=caller.headers).status_code
         for facts in (named, free, young)

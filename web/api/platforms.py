@@ -4,6 +4,7 @@ from flask import Response, jsonify
 
 from app import queries
 from web.api import blueprint, problems
+from web.auth import caller, is_operator
 from web.schemas.platforms import PlatformList
 
 api = blueprint("platforms", "Platforms")
@@ -16,5 +17,9 @@ api = blueprint("platforms", "Platforms")
 )
 def list_platforms() -> Response:
     """Whether each platform serves this installation. Steps of a platform that refuses the
-    credential or has no credit left wait, and go on by themselves once that is corrected."""
-    return jsonify({"items": queries.platform_states()})
+    credential or has no credit left wait, and go on by themselves once that is corrected.
+
+    `allowances` are what your organisation uses of what is allowed at platforms; an admin key also
+    sees what all use."""
+    used = queries.allowances(caller(), is_operator=is_operator())
+    return jsonify({"items": queries.platform_states(), "allowances": used})

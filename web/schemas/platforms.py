@@ -27,7 +27,20 @@ class PlatformState(BaseModel):
     circuits: list[OpenCircuit] = Field(description="The operations that are not called now.")
 
 
+class AllowanceUse(BaseModel):
+    """What is used of what the settings allow at a platform. Without a limit, it is null."""
+
+    platform: str
+    is_for_all: bool = Field(description="False: it is that of your organisation.")
+    running: int = Field(description="The predictions and trainings that run, for example.")
+    most_running: int | None
+    spent_micro_usd: int = Field(description="By what has begun in this hour and has ended.")
+    reserved_micro_usd: int = Field(description="What the rest of it may still cost.")
+    hourly_micro_usd: int | None
+
+
 class PlatformList(BaseModel):
     """The platforms for which a credential is set."""
 
     items: list[PlatformState]
+    allowances: list[AllowanceUse]

@@ -59,6 +59,8 @@ from app.db.models.money import (
 )
 from app.db.models.people import ApiKey, ApproverGroup, Organisation, Project, User
 from app.db.models.platforms import (
+    AllowanceHold,
+    AllowanceRow,
     PlatformCircuit,
     PlatformHealth,
     PlatformLog,
@@ -117,6 +119,8 @@ __all__ = [
     "VERIFICATIONS",
     "WORKFLOW_STATUSES",
     "AdmissionRow",
+    "AllowanceHold",
+    "AllowanceRow",
     "ApiKey",
     "ApproverGroup",
     "ArchiveBundle",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Identity,
     Index,
@@ -107,3 +108,39 @@ class PlatformCircuit(Base):
     reason: Mapped[str]
     until: Mapped[datetime | None]
     changed_at: Mapped[datetime]
+
+
+class AllowanceRow(Base):
+    """What steps use of what the settings allow at a platform: places, and micro-USD of an hour.
+
+    The organisation 0 stands for all. `most` and `hourly` are the limits, null if there is none.
+    """
+
+    __tablename__ = "allowances"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    hour: Mapped[datetime]
+    taken: Mapped[int] = mapped_column(server_default=text("0"))
+    reserved: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    most: Mapped[int | None]
+    hourly: Mapped[int | None] = mapped_column(BigInteger)
+    swept_at: Mapped[datetime | None]
+    __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)
+
+
+class AllowanceHold(Base):
+    """What a step has taken of a platform's allowance, until its work there is over."""
+
+    __tablename__ = "allowance_holds"
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    step_key: Mapped[str] = mapped_column(primary_key=True)
+    platform: Mapped[str]
+    organisation_id: Mapped[UUID]
+    hour: Mapped[datetime]
+    micro_usd: Mapped[int] = mapped_column(BigInteger)
+    cost_before: Mapped[int] = mapped_column(BigInteger)
+    """What the step had cost before, in micro-USD."""
+    has_place: Mapped[bool] = mapped_column(Boolean)
+    lasts_until: Mapped[datetime]
+    __table_args__ = (Index("allowance_holds_by_platform", "platform"),)

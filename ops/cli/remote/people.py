@@ -229,8 +229,32 @@ def platforms(is_json: bool) -> None:
         for each in item["circuits"]:
             until = time_of(each["until"])
             click.echo(f"    {each['operation']} not called until {until}: {each['reason']}")
+    for each in found["allowances"]:
+        click.echo(_allowance(each))
     if not found["items"]:
         click.echo("no platform has been probed yet, or none has a credential")
+
+
+def _allowance(used: dict[str, Any]) -> str:
+    """What is used of what the settings allow at a platform, in one line.
+
+    >>> _allowance({"platform": "replicate", "is_for_all": True, "running": 2, "most_running": 10,
+    ...   "spent_micro_usd": 0, "reserved_micro_usd": 30_000, "hourly_micro_usd": None})
+    'replicate, of all: 2 of 10 run; this hour $0.0000 spent, $0.0300 reserved'
+    """
+    whose = "of all" if used["is_for_all"] else "of your organisation"
+    most, hourly = used["most_running"], used["hourly_micro_usd"]
+    running = f"{used['running']} run" if most is None else f"{used['running']} of {most} run"
+    spent, reserved = (_dollars(used[f"{each}_micro_usd"]) for each in ("spent", "reserved"))
+    limit = "" if hourly is None else f" of {_dollars(hourly)}"
+    return (
+        f"{used['platform']}, {whose}: {running}; this hour {spent} spent, {reserved} reserved"
+        f"{limit}"
+    )
+
+
+def _dollars(micro_usd: int) -> str:
+    return f"${micro_usd / 1_000_000:.4f}"
 
 
 @click.command()

@@ -187,7 +187,7 @@ def _row(step: Json) -> tuple[RenderableType, ...]:
 def _note_style(step: Json) -> str:
     if not step["error"]:
         return "bright_black"
-    waits = {"waits_for_budget", "waits_for_result", "waits_for_share"}
+    waits = {"waits_for_budget", "waits_for_allowance", "waits_for_result", "waits_for_share"}
     return "yellow" if step["error"].get("code") in waits else "red"
 
 

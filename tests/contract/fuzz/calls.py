@@ -110,7 +110,7 @@ OPENAI = Client(
               is_repeatable=False),
         Asked("files.create",
               lambda made: files.create({"purpose": "user_data"}, "a.txt", b"x", key()), _file,
-              is_repeatable=False, errors_do_nothing=True),
+              is_repeatable=False),
         Asked("files.list", lambda made: list(files.listed("user_data", LONG_AGO)),
               all_sound(_file)),
         Asked("files.retrieve", lambda made: files.retrieve(made["files.create"]["id"]),

@@ -243,7 +243,6 @@ CASES = Cases(
             undone="files_deleted",
             results=("deleted", "already"),
             lag="openai__files_lag_seconds",
-            errors_do_nothing=True,
         ),
         Effect(
             "openai.delete_file",

@@ -1,8 +1,8 @@
-"""The tests of OpenAI: answers that the sandbox does not give, because a relay changes those that it
-gives; and models that are kept from ending.
+"""The tests of OpenAI: answers that the sandbox does not give come from a relay that changes those
+that it gives, and models are kept from ending.
 
-The tests outlive the models that OpenAI ends within months, and for which it has named no successor:
-those that speak, translate, or tell times.
+The tests outlive the models that OpenAI ends within months, and for which it has named no
+successor: those that speak, translate, or tell times.
 """
 
 import json

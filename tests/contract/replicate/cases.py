@@ -111,6 +111,7 @@ DEPLOY = Effect(
     undone="model_deployments.deleted",
     results=("deleted", "already"),
     held={"replicate__unused_seconds": 0.0},
+    dearest=deploy,
     # A deployment has a name, by which a later generation of the step finds it.
     is_single=True,
 )

@@ -62,7 +62,7 @@ def test_what_the_model_writes_into_its_picture_is_not_kept(step: Claim, vendors
     kept = prepared.call().artifacts.read(made["picture"]["id"])
     with exchange_scope(time.monotonic() + 20, []):
         sent = api().download(api().prediction(prediction)["output"])
-    assert "text prompt" in told(sent)
+    assert "text prompt" in told(sent.data)
     assert set(told(kept.data)) == {"xmp", "text XML:com.adobe.xmp"}
 
 

@@ -101,7 +101,7 @@ def test_a_text_that_looks_like_an_address_is_not_fetched(step: Claim, vendors: 
     assert (output["text"], output["files"]) == (address, [])
 
 
-def test_a_file_that_is_no_picture_is_refused_where_it_says_that_it_is_one(
+def test_a_file_that_says_that_it_is_a_picture_and_is_none_is_kept_as_a_file(
     step: Claim, vendors: Vendors
 ) -> None:
     vendors.change(replicate__output_shape="url")
@@ -110,9 +110,11 @@ def test_a_file_that_is_no_picture_is_refused_where_it_says_that_it_is_one(
     given = {"model": pinned(gallery.COPY), "files": {"source_image": photo},
              "input": {"target_image": "data:text/plain,hello"}}  # fmt: skip
     prepared = replace(prepared, given=given)
-    with pytest.raises(Permanent) as caught:
-        made(prepared)
-    assert caught.value.code == "not_an_image"
+    output = made(prepared)
+    (kept,) = output["files"]
+    assert (output["picture"], kept["is_marked"]) == (None, None)
+    assert kept["content_type"] == "application/octet-stream"
+    assert prepared.call().artifacts.read(kept["id"]).data == b"hello"
 
 
 def test_a_version_that_is_not_named_is_the_latest_and_is_recorded(
@@ -248,7 +250,7 @@ def test_a_model_without_pictures_swaps_no_face(step: Claim, vendors: Vendors) -
         replace(prepared, given=given).run()
     assert caught.value.code == "model_unsuitable"
     assert vendors.total() == 0
-    assert predict_ceiling(PredictInput(model="a/b", input={})) > 0
+    assert predict_ceiling(PredictInput(model="a/b", input={}), DAY) > 0
 
 
 def test_a_prediction_may_last_as_long_as_its_step(kernel: Kernel, vendors: Vendors) -> None:

@@ -29,6 +29,7 @@ STAYS = {
     "lane_entries": "are gone when the workflow starts",
     "admissions": "are taken out soon",
     "watched_workflows": "expire soon",
+    "allowance_holds": "end with the work, or when another step finds too little",
 }
 
 

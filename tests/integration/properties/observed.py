@@ -36,7 +36,8 @@ BEGIN
                           is_left)
     VALUES ('step', NEW.workflow_id, NEW.key, came_from, NEW.status, NEW.kind <> 'step', w.status,
             w.is_paused, coalesce(NEW.left_since IS NOT NULL AND NEW.error_code = 'action_differs'
-              OR NEW.error_code IN ('waits_for_budget', 'over_budget', 'waits_for_share')
+              OR NEW.error_code IN ('waits_for_budget', 'over_budget', 'waits_for_share',
+                                     'waits_for_allowance')
                  AND NEW.error_code = OLD.error_code, false));
   END IF;
   IF NEW.publish_after > clock_timestamp()

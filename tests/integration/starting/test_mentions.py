@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app import db
 from app.files import artifacts
+from app.files.old_uploads import erase_old_uploads
 from app.identity import keys
 from app.protocol import outcomes
 from chains.commands.command import Caller
@@ -50,10 +51,10 @@ def test_an_upload_is_kept_until_the_workflows_that_mention_it_have_ended(kernel
     upload_id = upload(kernel.user_id)
     workflow = kernel.start(kernel.register(HELD), {"photo": str(upload_id)})
     db.row("UPDATE artifacts SET created_at = created_at - interval '40 days'", ())
-    assert artifacts.erase_old_uploads(timedelta(days=30)) == 0
+    assert erase_old_uploads(timedelta(days=30)) == 0
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
-    assert artifacts.erase_old_uploads(timedelta(days=30)) == 1
+    assert erase_old_uploads(timedelta(days=30)) == 1
 
 
 def test_a_corrected_input_a_child_and_a_fork_note_theirs(kernel: Kernel, ada: Caller) -> None:

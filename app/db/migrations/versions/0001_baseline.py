@@ -47,6 +47,8 @@ _TABLES = (
     "intents",
     "platform_objects",
     "known_results",
+    "allowances",
+    "allowance_holds",
     "ledger_entries",
     "ledger_lines",
     "payment_sightings",

@@ -6,9 +6,10 @@
 --
 --   p_seconds: the pause. Null: the pause grows with the time for which this has lasted, from a
 --     second to a minute.
+--   p_is_exact: the pause does not grow.
 CREATE OR REPLACE FUNCTION put_off_step_v1(
   p_workflow uuid, p_key text, p_error jsonb, p_code text,
-  p_seconds double precision DEFAULT NULL)
+  p_seconds double precision DEFAULT NULL, p_is_exact boolean DEFAULT false)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   at timestamptz := clock_timestamp();
@@ -23,6 +24,7 @@ BEGIN
   age := extract(epoch FROM at - since);
   pause := seconds(CASE WHEN p_seconds IS NULL
                         THEN least(60, greatest(1, age / 4)) * (0.75 + random() / 4)
+                        WHEN p_is_exact THEN p_seconds
                         -- A step that is put off again and again asks ever less often.
                         ELSE greatest(p_seconds, least(3600, age / 2)) END);
   UPDATE steps SET status = 'pending', crashes = 0, lease_until = NULL, deadline_at = NULL,
