@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.errors import Outcome, Retryable, Unknown
+from app.errors import Outcome
 from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
@@ -31,7 +31,6 @@ _PATIENT_SECONDS = 900.0
 https://developers.openai.com/api/docs/guides/flex-processing"""
 PATIENT = frozenset({"flex", "auto"})
 """The levels of service that wait so long; `auto` may be that one."""
-_LOST = "no_answer"
 
 
 class OpenAIApi:
@@ -127,19 +126,13 @@ class OpenAIApi:
             slow_seconds=_slow_seconds(read_seconds) if is_billed else http.SLOW_SECONDS,
             spare=self._spare,
             demand=demand,
+            is_billed=is_billed,
         ):
             try:
                 with http.reading():
                     return perform()
             except openai.OpenAIError as err:
-                found = _outcome(err)
-                if is_billed and _is_lost(found):
-                    raise Unknown(found.message, code=found.code) from err
-                raise found from err
-            except Retryable as err:
-                if is_billed and _is_lost(err):
-                    raise Unknown(err.message, code=err.code) from err
-                raise
+                raise _outcome(err) from err
 
 
 def writing_seconds(tier: str) -> float:
@@ -250,11 +243,6 @@ def _sdk(settings: OpenAISettings) -> "openai.OpenAI":
     )
 
 
-def _is_lost(found: Outcome) -> bool:
-    """Whether the request was sent and has no whole answer."""
-    return isinstance(found, Retryable) and found.code == _LOST
-
-
 def _outcome(err: "openai.OpenAIError") -> Outcome:
     """The outcome of an error of the SDK. https://platform.openai.com/docs/guides/error-codes"""
     import openai
@@ -263,7 +251,7 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
         # The transport raises an outcome. All other errors are those of an answer that came.
         if isinstance(err.__cause__, Outcome):
             return err.__cause__
-        return Retryable(f"openai: {type(err).__name__}", code=_LOST)
+        return http.unreadable(err)
     body: Any = err.body
     message = body.get("message") if isinstance(body, dict) else None
     code = err.code if isinstance(err.code, str) else None
