@@ -1,10 +1,10 @@
 """Hundreds of generations are outstanding with four slots, and others' workflows are unhindered.
 
 To add a kind of what is outstanding, add an entry to OUTSTANDING: a step, how many workflows have
-it, and how the vendor is held back and let go on.
+it, and what holds the vendor back and lets it go on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,17 +28,23 @@ BEGIN_SECONDS, END_SECONDS = 300.0, 300.0
 
 @dataclass(frozen=True)
 class Outstanding:
-    """So many workflows of one step that waits at its vendor while `hold` is set."""
+    """So many workflows of one step that waits at its vendor while that is held back: `hold` is
+    called with True, and with False to let it go on."""
 
     name: str
     number: int
     step: Json
-    hold: str
+    hold: Callable[[Stack, bool], None]
 
     @property
     def definition(self) -> Json:
         """The workflow type."""
         return {"name": f"outstanding_{self.name}", "do": {"step": "make", **self.step}}
+
+
+def _setting(name: str) -> Callable[[Stack, bool], None]:
+    """What holds a vendor back by a setting of the sandbox."""
+    return lambda stack, is_held: stack.control("PUT", "/settings", {name: is_held})
 
 
 OUTSTANDING = (
@@ -49,7 +55,7 @@ OUTSTANDING = (
             "action": "openai.respond",
             "with": {"input": {"$": "input.text"}, "background": True},
         },
-        "openai.hold",
+        _setting("openai.hold"),
     ),
     Outstanding(
         "predictions",
@@ -58,7 +64,7 @@ OUTSTANDING = (
             "action": "replicate.predict",
             "with": {"model": WORDS.full_name, "input": {"prompt": {"$": "input.text"}}},
         },
-        "replicate.hold",
+        _setting("replicate.hold"),
     ),
 )
 
@@ -81,7 +87,7 @@ def test_others_are_unhindered_beside_hundreds_of_outstanding_generations(
     alone = p95(neighbour, RUNS)
     for each in OUTSTANDING:
         register(stack, each.definition)
-        stack.control("PUT", "/settings", {each.hold: True})
+        each.hold(stack, True)
     with ThreadPoolExecutor(STARTERS + 1) as pool:
         work = [(each, number) for each in OUTSTANDING for number in range(each.number)]
         starting = [pool.submit(_start, stack.profile.url, stack.key, *each) for each in work]
@@ -92,7 +98,7 @@ def test_others_are_unhindered_beside_hundreds_of_outstanding_generations(
     beside = p95(neighbour, RUNS)
     assert _waiting(stack) == wanted
     for each in OUTSTANDING:
-        stack.control("PUT", "/settings", {each.hold: False})
+        each.hold(stack, False)
     until("all to end", lambda: _running(stack) == 0, END_SECONDS, stack.dump)
     told = ", ".join(
         f"{name} {seconds * 1000:.0f} ms"
