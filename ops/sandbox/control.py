@@ -83,6 +83,7 @@ class Control(Vendor):
             *self._money.control(),
             ("GET", "/books", "books", self._books),
             ("GET", "/journal", "journal", self._journal),
+            ("GET", "/bills", "bills", self._bills),
             ("GET", "/webhooks", "webhooks", self._webhooks),
             ("GET", "/underway", "underway", lambda call: reply(underway(self.box))),
             ("POST", "/reset", "reset", self._reset),
@@ -153,6 +154,15 @@ class Control(Vendor):
         )
         entries = [dict(row) | {"details": json.loads(row["details"])} for row in rows]
         return reply({"entries": entries, "last": entries[-1]["seq"] if entries else after})
+
+    def _bills(self, call: Call) -> Response:
+        after = call.request.args.get("after", 0, type=int)
+        rows = self.box.store.read("SELECT * FROM bills WHERE seq > ? ORDER BY seq", (after,))
+        bills = []
+        for row in rows:
+            told = dict(row)
+            bills.append(told | json.loads(told.pop("details")))
+        return reply({"bills": bills, "last": bills[-1]["seq"] if bills else after})
 
     def _webhooks(self, call: Call) -> Response:
         after = call.request.args.get("after", 0, type=int)

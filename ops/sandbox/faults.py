@@ -14,7 +14,7 @@ from typing import Any
 
 from ops.sandbox.store import Json, Store
 
-REPLY = ("lost_reply", "reset_before", "status")
+REPLY = ("lost_reply", "cut_reply", "reset_before", "status")
 SLOW = ("slow",)
 WEBHOOK = ("drop_webhook", "double_webhook", "delay_webhook", "forge_webhook")
 OUTCOME = ("fail",)

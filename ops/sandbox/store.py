@@ -29,6 +29,9 @@ CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, vendor TEXT NOT NULL,
     operation TEXT NOT NULL, effect TEXT NOT NULL, object_id TEXT NOT NULL, key TEXT,
     details TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS bills (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, vendor TEXT NOT NULL,
+    operation TEXT NOT NULL, object_id TEXT NOT NULL, key TEXT, details TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY AUTOINCREMENT, vendor TEXT NOT NULL, operation TEXT NOT NULL,
     kind TEXT NOT NULL, remaining INTEGER NOT NULL, hits INTEGER NOT NULL DEFAULT 0,
@@ -44,7 +47,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
     key TEXT PRIMARY KEY, path TEXT NOT NULL, fingerprint TEXT NOT NULL, created REAL NOT NULL,
     status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL);
 """
-TABLES = ("objects", "journal", "faults", "settings", "outbox", "idempotency")
+TABLES = ("objects", "journal", "bills", "faults", "settings", "outbox", "idempotency")
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,16 @@ class Store:
             "INSERT INTO journal (at, vendor, operation, effect, object_id, key, details) "
             "VALUES (?,?,?,?,?,?,?)",
             (time.time(), vendor, operation, effect, object_id, key, json.dumps(details or {})),
+        )
+
+    def bill(
+        self, vendor: str, operation: str, object_id: str, key: str | None, details: Json
+    ) -> None:
+        """Write one bill; call this in the transaction of what is billed."""
+        self.execute(
+            "INSERT INTO bills (at, vendor, operation, object_id, key, details) "
+            "VALUES (?,?,?,?,?,?)",
+            (time.time(), vendor, operation, object_id, key, json.dumps(details)),
         )
 
     def write_blob(self, name: str, data: bytes) -> None:

@@ -11,7 +11,7 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -190,6 +190,8 @@ class Vendor:
         """Drop or replace the reply if the fault requires it."""
         if fault and fault.kind == "lost_reply":
             raise Dropped
+        if fault and fault.kind == "cut_reply":
+            return cut(response)
         return self.planned(fault) if fault and fault.kind == "status" else response
 
     def planned(self, fault: Fault) -> Response:
@@ -198,6 +200,19 @@ class Vendor:
         if "retry_after" in fault.parameters:
             response.headers["Retry-After"] = str(fault.parameters["retry_after"])
         return response
+
+
+def cut(response: Response) -> Response:
+    """Return a response whose connection is closed in the middle of its body."""
+    body = response.get_data()
+
+    def half() -> Iterator[bytes]:
+        yield body[: len(body) // 2]
+        raise Dropped
+
+    begun = Response(half(), response.status, response.headers)
+    begun.headers["Content-Length"] = str(len(body))
+    return begun
 
 
 def _close(environ: WSGIEnvironment) -> None:

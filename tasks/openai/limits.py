@@ -4,6 +4,7 @@ https://platform.openai.com/docs/guides/rate-limits
 """
 
 import math
+from functools import partial
 
 from app.outbound import http
 from app.outbound.http import Demand, HttpReply, Limit, Told
@@ -36,7 +37,8 @@ _LOW = 0.1
 
 
 def demand(model: str, text: str = "", max_tokens: int = 0) -> Demand:
-    """What a call of a model takes. OpenAI counts the most tokens that it may write at once."""
+    """What a call of a model takes. OpenAI counts the most tokens that it may write at once, and
+    gives nothing back if the model writes less."""
     settings = OpenAISettings.current()
     limit = Limit(
         f"model {model}",
@@ -47,12 +49,15 @@ def demand(model: str, text: str = "", max_tokens: int = 0) -> Demand:
         in_flight=settings.limit_in_flight,
     )
     tokens = len(text) // _CHARACTERS_OF_A_TOKEN + max_tokens if max_tokens else 0
-    return Demand((limit,), tokens, told)
+    return Demand((limit,), tokens, partial(told, counted=tokens))
 
 
-def told(reply: HttpReply) -> Told:
-    """What an answer tells. The reset times of its headers say when all is full again. They are no
-    waits, and what is left grows at the rate of the limit, so they are not read."""
+def told(reply: HttpReply, counted: int = 0) -> Told:
+    """What an answer tells of a call for which so many tokens were counted.
+
+    The reset times of its headers say when all is full again. They are no waits, and what is left
+    grows at the rate of the limit, so they are not read.
+    """
     answer = reply.json() if reply.status in (200, 429) else None
     body = answer if isinstance(answer, dict) else {}
     error = body.get("error")
@@ -68,10 +73,8 @@ def told(reply: HttpReply) -> Told:
     is_low = limit > 0 and 0 <= left < _LOW * limit
     usage = body.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
-    # A request that is too large says nothing about the rate, and has used no tokens.
-    used = 0 if is_large else used
-    # A count that is none leaves the tokens that were reserved.
-    is_count = isinstance(used, int) and not isinstance(used, bool) and used >= 0
+    # Anything else leaves the tokens that were counted before: of some texts that is too few.
+    is_more = isinstance(used, int) and not isinstance(used, bool) and used > counted
     # Some answers say that -1 or 0 tokens are allowed: they know of no limit.
     token_limit = _number(reply, "x-ratelimit-limit-tokens")
     tokens_left = _number(reply, "x-ratelimit-remaining-tokens")
@@ -83,7 +86,8 @@ def told(reply: HttpReply) -> Told:
         limit=limit / _MINUTE if limit > 0 else None,
         remaining=int(left) if is_low else None,
         reset=1.0 if is_low else None,
-        tokens=used if is_count else None,
+        # A request that is too large says nothing about the rate, and has used no tokens.
+        tokens=0 if is_large else used if is_more else None,
         token_limit=token_limit / _MINUTE if token_limit > 0 else None,
         tokens_left=int(tokens_left) if has_left else None,
     )

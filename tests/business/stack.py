@@ -29,7 +29,7 @@ def opened(folder: Path, **settings: str) -> Iterator[Stack]:
     with open_profile(folder, os.environ, ports=ANY_PORT, overrides=settings) as profile:
         core = [service for service in profile.services() if service.name in CORE]
         with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
-            made = _run(profile, "keys", "create", "business@example.com", "--admin")
+            made = command(profile, "keys", "create", "business@example.com", "--admin")
             key = next(word for word in made.split() if word.startswith("pa_"))
             stack = Stack(profile, supervisor, key)
             try:
@@ -50,14 +50,16 @@ def place_of(stack: Stack) -> Place:
         return answer.json()
 
     def compare(day: date) -> None:
-        _run(profile, "money", "reconcile", "--day", day.isoformat())
+        command(profile, "money", "reconcile", "--day", day.isoformat())
 
     return Place(
         settings["STRIPE_BASE_URL"],
         settings["STRIPE_API_KEY"],
         stack.control,
         api,
-        lambda hours: _print(_run(profile, "clock", "advance", f"{hours}h", "--patience", "600")),
+        lambda hours: _print(
+            command(profile, "clock", "advance", f"{hours}h", "--patience", "600")
+        ),
         compare,
         lambda: float(stack.control("GET", "/stripe/clock")["now"]),
     )
@@ -67,7 +69,7 @@ def _print(told: str) -> None:
     print(told, file=sys.stderr, flush=True)
 
 
-def _run(profile: Profile, *arguments: str) -> str:
+def command(profile: Profile, *arguments: str) -> str:
     """What a command of the instance prints; LaptopFault with its last words if it fails."""
     sandbox = {"SANDBOX_URL": profile.sandbox_url, "SANDBOX_KEY": profile.secrets["SANDBOX_KEY"]}
     done = subprocess.run(

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ops.laptop.supervisor import signals_as_exit
 from tests.campaigns.mix import AMOUNTS
-from tests.campaigns.run import Report, run
-
-_MOST_SHOWN = 20
+from tests.campaigns.run import run
+from tests.campaigns.telling import as_text
 
 
 def main() -> int:
@@ -35,17 +34,6 @@ def main() -> int:
             report = run(data, given.seed, given.each, given.minutes * 60.0)
     print(json.dumps(asdict(report), indent=2) if given.json else as_text(report))
     return 0 if report.is_good else 1
-
-
-def as_text(report: Report) -> str:
-    """A report for people."""
-    figures = asdict(report)
-    findings = figures.pop("findings")
-    lines = [f"{name.replace('_', ' ')}: {value}" for name, value in figures.items()]
-    for name, found in findings.items():
-        lines.append(f"{name}: {len(found)}")
-        lines += [f"    {each}" for each in found[:_MOST_SHOWN]]
-    return "\n".join([*lines, "good" if report.is_good else "NOT GOOD"])
 
 
 if __name__ == "__main__":

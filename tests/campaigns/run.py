@@ -23,7 +23,6 @@ from tests.e2e.stack import Stack
 Json = dict[str, Any]
 
 SETTLE_SECONDS = 1800.0
-LOOK_SECONDS = 1.0
 QUIET_SECONDS = 3.0
 """What a request that outlived its caller still does at a vendor, is done by then."""
 QUICK: Json = {
@@ -67,21 +66,12 @@ def run(folder: Path, seed: int, each: int, seconds: float) -> Report:
             driver.start(began)
             driver.finish()
             report.seconds["submitting"] = round(time.monotonic() - began, 1)
-            report.findings["stuck"] = _settle(stack)
+            report.findings["stuck"] = record.settle(stack, SETTLE_SECONDS, QUIET_SECONDS)
             report.seconds["in all"] = round(time.monotonic() - began, 1)
         finally:
             driver.close()
         _count(stack, driver, report)
     return report
-
-
-def _settle(stack: Stack) -> list[str]:
-    """Wait until every campaign has ended or asks for a person; those that have not."""
-    until = time.monotonic() + SETTLE_SECONDS
-    while (left := record.unsettled(record.workflows(stack).values())) and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
-    time.sleep(QUIET_SECONDS)
-    return left
 
 
 def _count(stack: Stack, driver: Driver, report: Report) -> None:

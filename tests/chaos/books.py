@@ -15,7 +15,9 @@ Json = dict[str, Any]
 Booked = Counter[tuple[str, str]]
 """How many entries of a kind our ledger has for a payment."""
 
-PREDICTED = ("predictions_succeeded", "predictions_failed", "predictions_canceled")
+PREDICTED = (
+    "predictions_succeeded", "predictions_failed", "predictions_canceled", "predictions_aborted",
+)  # fmt: skip
 # A prediction that ended by itself in the moment in which its workflow did is no loss.
 SLACK_SECONDS = 1.0
 
@@ -212,6 +214,8 @@ def _predict(books: Books, entry: Json, files: dict[str, tuple[str, str]]) -> No
         files[made] = (workflow, step)
         account = books.accounts[workflow]
         (account.files if effect == "files" else account.files_deleted).add(made)
+        return
+    if effect != "predictions" and effect not in PREDICTED:
         return
     named = [file for each in entry["details"]["input"].values() if (file := _file_of(str(each)))]
     known = next((files[file] for file in named if file in files), None)

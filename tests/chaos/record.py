@@ -8,6 +8,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ Event = tuple[str, int, str, bytes]
 
 TERMINAL = ("succeeded", "failed", "compensated", "cancelled")
 REBUILD_SECONDS = 120.0
+LOOK_SECONDS = 1.0
 _WORKFLOWS = """
 SELECT id::text AS id, type, status, cause, attention, completed_at, idempotency_key,
        error ->> 'code' AS code, parent_id IS NOT NULL AS is_child
@@ -66,6 +68,16 @@ def workflows(stack: Stack) -> dict[str, Workflow]:
 def unsettled(known: Iterable[Workflow]) -> list[str]:
     """Workflows that neither ended nor ask for a person."""
     return [f"{each.id} ({each.type}, {each.status})" for each in known if not each.is_settled]
+
+
+def settle(stack: Stack, seconds: float, quiet_seconds: float) -> list[str]:
+    """Wait until every workflow has ended or asks for a person, and some time more; those that have
+    not."""
+    until = time.monotonic() + seconds
+    while (left := unsettled(workflows(stack).values())) and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+    time.sleep(quiet_seconds)
+    return left
 
 
 def lost(known: dict[str, Workflow], ledger: Ledger) -> list[str]:

@@ -9,11 +9,14 @@ from tasks.openai import limits
 
 
 @pytest.mark.parametrize(
-    ("said", "told"), [(7, 7), (0, 0), (-7, None), (True, None), ("7", None), (None, None)]
+    ("said", "told"),
+    [(7, 7), (5, None), (3, None), (0, None), (-7, None), (True, None), ("7", None), (None, None)],
 )
-def test_only_a_count_of_tokens_is_taken_for_what_was_used(said: object, told: int | None) -> None:
+def test_only_a_larger_count_of_tokens_takes_the_place_of_what_openai_counts_at_first(
+    said: object, told: int | None
+) -> None:
     body = json.dumps({"usage": {"total_tokens": said}}).encode()
-    assert limits.told(HttpReply(200, {}, body)).tokens == told
+    assert limits.told(HttpReply(200, {}, body), counted=5).tokens == told
 
 
 def test_a_request_that_is_too_large_does_not_lower_the_rate() -> None:

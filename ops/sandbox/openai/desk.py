@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
+from ops.sandbox.billing import bills
+from ops.sandbox.billing.bills import Bill
 from ops.sandbox.box import Box
 from ops.sandbox.openai import wire
 from ops.sandbox.openai.models.catalogue import check_end
@@ -82,8 +84,26 @@ class Desk:
 
     def note(self, call: Call, effect: str, object_id: str, details: Json) -> None:
         """Write an effect into the journal; call this in the transaction of the effect."""
-        key = call.request.headers.get("Idempotency-Key")
-        self.store.journal("openai", call.operation, effect, object_id, key, details)
+        self.store.journal("openai", call.operation, effect, object_id, key_of(call), details)
+
+    def bill(self, call: Call, object_id: str, model: str, usage: Json, tier: str = "") -> None:
+        """Bill the tokens of a call, at the level of service that was used; call this in the
+        transaction of the call. A line of a batch is billed as such."""
+        served = "batch" if call.notes.get("is_batched") else tier
+        self.bill_tokens(call.operation, object_id, model, usage, served, key_of(call))
+
+    def bill_tokens(
+        self, operation: str, object_id: str, model: str, usage: Json, tier: str, key: str | None
+    ) -> None:
+        """Bill tokens of a call that was made before; call this in a transaction."""
+        used = bills.of_tokens(usage)
+        bill = Bill("openai", operation, object_id, undated(model), used, tier, key)
+        bills.write(self.store, bill)
+
+
+def key_of(call: Call) -> str | None:
+    """Return the idempotency key of a call, which OpenAI ignores."""
+    return call.request.headers.get("Idempotency-Key")
 
 
 def writer(given: Json) -> str:
@@ -100,6 +120,11 @@ def writer(given: Json) -> str:
 def dated(model: str) -> str:
     """Return the name of the version of a model, as answers have it."""
     return model if _DATE.search(model) else f"{model}-2025-08-07"
+
+
+def undated(model: str) -> str:
+    """Return the name of a model of whose version answers have the name."""
+    return re.sub(rf"-{_DATE.pattern}", "", model)
 
 
 def tokens_of(text: str) -> int:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ops.sandbox.billing import bills
+from ops.sandbox.billing.bills import Bill
 from ops.sandbox.box import Box, iso, token62
 from ops.sandbox.replicate import jobs
 from ops.sandbox.replicate.delivery import TERMINAL, Delivery, public
@@ -27,6 +29,8 @@ _STREAM_PARTS = 3
 """In how many parts a stream of texts is made."""
 _OUTPUT_SECONDS = 0.5
 """Webhooks of the event `output` come at most so often."""
+_HARDWARE = "gpu-l40s"
+"""What models run on without a deployment."""
 
 
 class Runs:
@@ -62,6 +66,7 @@ class Runs:
             *(self.box, "predictions", operation, model.full_name, version, body),
             version=model.version,
             deployment=deployment,
+            hardware=self._hardware(deployment),
         )
         prediction |= {"output": None, "data_removed": False, "metrics": {}}
         prediction_id, now = prediction["id"], prediction["sandbox"]["created"]
@@ -244,8 +249,29 @@ class Runs:
         except PredictionFailed as error:
             return None, str(error)
 
+    def _hardware(self, deployment: str | None) -> str:
+        """What predictions of a deployment run on, and those of models without one."""
+        row = self.store.get("deployment", deployment) if deployment else None
+        if row is None:
+            return _HARDWARE
+        return str(row.body["current_release"]["configuration"]["hardware"])
+
+    def _bill(self, prediction: Json) -> None:
+        """Bill the pictures of a model that is sold by them, or else the time of the hardware. A
+        prediction that has not begun in time is free."""
+        if prediction["status"] == "aborted":
+            return
+        notes, seconds = prediction["sandbox"], prediction["metrics"].get("predict_time", 0.0)
+        item, used = notes.get("hardware", _HARDWARE), {"seconds": seconds}
+        if not notes["deployment"] and _is_sold_by_picture(prediction["model"]):
+            item, used = prediction["model"], {"pictures": len(notes.get("blobs", []))}
+        if any(used.values()):
+            run = ("replicate", "predictions.run", prediction["id"])
+            bills.write(self.store, Bill(*run, item, used))
+
     def _settle(self, prediction: Json, status: str) -> None:
         jobs.end(self.box, prediction, status)
+        self._bill(prediction)
         expiry = time.time() + self.box.settings.number("replicate.output_expiry_seconds")
         # What was made on the website is kept.
         queue = "prediction.expire" if prediction["source"] == "api" else None
@@ -287,3 +313,7 @@ class Runs:
         shown = {name: str(value)[:300] for name, value in prediction["input"].items()}
         details = {"input": shown, "model": prediction["model"], "error": prediction["error"]}
         self.store.journal("replicate", operation, effect, prediction["id"], None, details)
+
+
+def _is_sold_by_picture(model: str) -> bool:
+    return "pictures" in bills.PRICES["replicate"]["micro_usd"].get(model, {})

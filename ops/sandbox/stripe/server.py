@@ -46,7 +46,7 @@ from ops.sandbox.stripe.wire import (
     refuse_json,
     with_log_url,
 )
-from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, reply
+from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, cut, reply
 
 PREFIXES = {
     "pi": "payment_intent", "ch": "charge", "re": "refund", "evt": "event", "di": "discount",
@@ -262,7 +262,7 @@ class Stripe(Vendor):
             raise
         if fault and fault.kind == "lost_reply":
             raise Dropped
-        return planned
+        return cut(planned) if fault and fault.kind == "cut_reply" else planned
 
     def _stored(self, key: str, call: Call) -> Response | None:
         life = self.box.settings.number("stripe.idempotency_seconds")

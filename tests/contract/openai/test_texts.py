@@ -13,7 +13,8 @@ from app.settings import Settings
 from tasks.openai.actions import CaptionInput, caption_ceiling, lost_cost
 from tasks.openai.costs import cost
 from tests.contract.cases import Claim
-from tests.contract.openai.cases import caption
+from tests.contract.openai.cases import caption, embed, respond
+from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
 
 OVERLOADED: dict[str, Any] = {"status": 503, "code": "server_is_overloaded"}
@@ -172,3 +173,15 @@ def test_a_caption_that_is_refused_costs_nothing(step: Claim, vendors: Vendors) 
     asked.call().write_off_lost()
     (row,) = db.rows("SELECT spent FROM workflows WHERE id = %s", (asked.claim.workflow_id,))
     assert row["spent"] == 0
+
+
+@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize("make", [caption, respond, embed])
+def test_a_gateways_answer_says_nothing_of_a_call_that_is_billed(
+    step: Claim, vendors: Vendors, make: Callable[[Claim], Step], status: int
+) -> None:
+    asked = make(step)
+    vendors.fault("openai", "*", "status", status=status, after_effect=True)
+    with pytest.raises(Unknown):
+        asked.run()
+    assert asked.open_intent().resolution is None

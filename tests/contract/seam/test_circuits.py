@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from app.errors import NotServed, Outcome, Permanent, Retryable
+from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import circuits, http, limits
 from app.outbound.circuits.core import CLOSED, OPEN
 from app.outbound.circuits.guard import Guard
@@ -284,6 +284,18 @@ def test_a_trial_whose_effect_may_have_happened_ends_as_the_platform_says(
         assert http.send("POST", press.url, body=b"{}").status == 503
     with pytest.raises(NotServed, match="tried whether it is over failed: it answered 503"):
         press.ask()
+
+
+def test_a_trial_that_may_be_paid_and_whose_answer_is_lost_is_told_of(
+    press: Vendor, shared: str
+) -> None:
+    press.status = 503
+    opens(press)
+    press.hang()
+    time.sleep(2.2)
+    billed = http.operation("press", "print", repeatable=True, is_billed=True, read_seconds=0.3)
+    with billed, pytest.raises(Unknown):
+        http.send("POST", press.url, body=b"{}")
 
 
 def test_a_trial_without_an_effect_is_no_try_of_its_step(press: Vendor, shared: str) -> None:

@@ -1,10 +1,6 @@
 """Stripe's limits: what its answers say, and one that they do not say, which is found."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -16,6 +12,7 @@ from app.outbound.http import HttpReply
 from app.settings import Settings
 from tasks.stripe.client import api
 from tasks.stripe.limits import demand
+from tests.contract.calling import together
 from tests.contract.vendors import Vendors
 
 PROCESSES, THREADS = 8, 10
@@ -62,20 +59,8 @@ def test_a_limit_that_no_header_tells_is_found_and_used(
     """Configured are 100 calls in a second; Stripe accepts 25, and does not say so."""
     configure(REDIS_URL=valkey_url, STRIPE_LIMIT_REQUESTS="100")
     vendors.change(stripe__requests_per_second=ENFORCED)
-    began = time.time() + 20.0  # the processes take long to start
-    command = [sys.executable, "-m", "tests.contract.stripe.calling"]
-    command += [str(began), str(SECONDS), str(THREADS)]
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
-        for _ in range(PROCESSES)
-    ]
-    try:
-        calls = [each for one in running for each in json.loads(one.communicate(timeout=120)[0])]
-    finally:
-        for one in running:
-            one.kill()
-            one.wait(10)
-    seen = Counter(what for at, what in calls if at >= FIRST_SECONDS)
+    calls = together("stripe", SECONDS, PROCESSES, THREADS)
+    seen = Counter(what for at, what in calls if at >= FIRST_SECONDS and what != "held")
     share = seen["refused"] / seen.total()
     rate = seen["ok"] / (SECONDS - FIRST_SECONDS)
     told = f"{share:.2%} refused, {rate:.1f} accepted in a second"

@@ -1,6 +1,5 @@
 """A neighbour's workflows go on beside each of the inputs that once held all others up."""
 
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -11,15 +10,13 @@ import requests
 
 from tests.e2e.instance import make_key, running_instance
 from tests.e2e.neighbours.inputs import INPUTS, Input, Sender
+from tests.e2e.neighbours.pace import p95
 from tests.e2e.stack import Stack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 RUNS = 200
-LOOK_SECONDS = 0.005
 MOST_SECONDS = 0.1
-END_SECONDS = 30.0
-"""A neighbour's workflow that takes longer is starved; the other runs need not be waited for."""
 WARM_SECONDS = 2.0
 
 
@@ -40,8 +37,8 @@ def neighbour(instance: Stack) -> Sender:
 @pytest.fixture(scope="module")
 def alone(neighbour: Sender) -> float:
     """The neighbour's p95 while nobody else sends anything, in seconds."""
-    _p95(neighbour, RUNS // 4)
-    return _p95(neighbour, RUNS)
+    p95(neighbour, RUNS // 4)
+    return p95(neighbour, RUNS)
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -52,7 +49,7 @@ def test_a_neighbours_workflows_are_not_held_up(
     given.prepare(Sender(instance.profile.url, instance.key))
     with _sent(instance, given) as answered:
         time.sleep(WARM_SECONDS)
-        beside = _p95(neighbour, RUNS)
+        beside = p95(neighbour, RUNS)
     assert answered, "the input was never answered"
     print(f"{name}: p95 {beside * 1000:.0f} ms, alone {alone * 1000:.0f} ms")
     assert beside <= max(2 * alone, MOST_SECONDS)
@@ -85,19 +82,3 @@ def _sent(instance: Stack, given: Input) -> Iterator[list[float]]:
         stopping.set()
         for each in threads:
             each.join(180)
-
-
-def _p95(sender: Sender, runs: int) -> float:
-    taken = sorted(_run(sender) for _ in range(runs))
-    return taken[math.ceil(0.95 * runs) - 1]
-
-
-def _run(sender: Sender) -> float:
-    """The seconds from the request for a workflow to the answer that shows its end."""
-    began = time.monotonic()
-    answer = sender.send("POST", "/v1/workflows", json={"type": "noop_chain", "input": {}})
-    path = f"/v1/workflows/{answer.json()['id']}"
-    while sender.send("GET", path).json()["completed_at"] is None:
-        assert time.monotonic() - began < END_SECONDS, "the neighbour is starved"
-        time.sleep(LOOK_SECONDS)
-    return time.monotonic() - began

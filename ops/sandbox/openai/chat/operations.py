@@ -60,7 +60,8 @@ class Chat:
             cached = self._through_cache(found)
             details = {"model": found.model, "prompt": found.prompt[:2000]}
             self._desk.note(call, "captions", head["id"], details)
-        usage = _usage(found, choices, cached)
+            usage = _usage(found, choices, cached)
+            self._desk.bill(call, head["id"], found.model, usage, tier)
         if found.body.get("stream"):
             options = found.body.get("stream_options") or {}
             chunks = _chunks(choices, usage if options.get("include_usage") else None)

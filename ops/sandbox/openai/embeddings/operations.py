@@ -57,7 +57,10 @@ class Embeddings:
         answer = reply({"object": "list", "data": data, "model": model, "usage": usage})
 
         def commit() -> Response:
-            self._desk.note(call, "embeddings", f"emb_{token62(24)}", details)
+            made = f"emb_{token62(24)}"
+            with self._desk.store.transaction():
+                self._desk.note(call, "embeddings", made, details)
+                self._desk.bill(call, made, model, usage)
             return answer
 
         return commit

@@ -48,7 +48,7 @@ class Responses:
         response = shapes.begun(asked, self._desk.tier(given))
         with self._desk.store.transaction():
             end = _at_once(ending(self._desk, call, response, asked))
-            self._runs.keep(asked, response, end.final)
+            self._runs.keep(call, asked, response, end.final)
             details = {"model": asked.model, "prompt": asked.prompt[:2000]}
             self._desk.note(call, "captions", response["id"], details)
         if given.get("stream"):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from ops.sandbox.openai.desk import Desk
+from ops.sandbox.openai.desk import Desk, key_of
 from ops.sandbox.openai.hooks.events import Hooks
 from ops.sandbox.openai.responses import events
 from ops.sandbox.openai.responses.asking import ENDED, KIND, Asked
@@ -36,8 +36,9 @@ class Runs:
         timers.register(EXPIRE, KIND, self._expire)
         timers.hold(FINISH, desk.settings.flag("openai.hold"))
 
-    def keep(self, asked: Asked, response: Json, final: Json) -> None:
-        """Keep a new response; one in the background starts after `openai.queue_seconds`.
+    def keep(self, call: Call, asked: Asked, response: Json, final: Json) -> None:
+        """Keep a new response; one in the background starts after `openai.queue_seconds`, and is
+        billed when it ends.
 
         Any other is kept as it ends, so that it is whole even if its reply or its stream is lost.
         """
@@ -50,10 +51,14 @@ class Runs:
         }
         if response["background"]:
             due = time.time() + self._desk.settings.number("openai.queue_seconds")
-            row |= {"response": response, "final": final}
+            row |= {"response": response, "final": final, "key": key_of(call)}
             self._store.put(KIND, response["id"], row, START, due)
-        elif is_stored:
+            return
+        if is_stored:
             self._store.put(KIND, response["id"], row)
+        if final["usage"]:
+            tier = final["service_tier"]
+            self._desk.bill(call, response["id"], asked.model, final["usage"], tier)
 
     def cancel(self, call: Call, response_id: str) -> Json | None:
         """Cancel a response in the background unless it has ended; return it, or None if it is
@@ -123,6 +128,10 @@ class Runs:
         now = time.time()
         if final["status"] == "completed":
             final = {**final, "completed_at": int(now)}
+        if final["usage"]:
+            tier, key = final["service_tier"], row.body.get("key")
+            told = (row.id, final["model"], final["usage"], tier, key)
+            self._desk.bill_tokens("responses.create", *told)
         body = row.body | {"response": final, "final": None}
         if body["is_stored"]:
             self._store.put(KIND, row.id, body)

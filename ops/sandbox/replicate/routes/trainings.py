@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 from werkzeug.wrappers import Response
 
+from ops.sandbox.billing import bills
+from ops.sandbox.billing.bills import Bill
 from ops.sandbox.box import Box, iso
 from ops.sandbox.replicate import jobs, paging
 from ops.sandbox.replicate.delivery import TERMINAL, Delivery, public
@@ -24,6 +26,9 @@ from ops.sandbox.replicate.registry import Registry
 from ops.sandbox.replicate.routes.predictions import hook_faults
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Refusal, Route, reply
+
+_HARDWARE = "gpu-h100"
+"""What trainings run on."""
 
 
 class Trainings:
@@ -140,6 +145,10 @@ class Trainings:
 
     def _settle(self, training: Json, status: str) -> None:
         jobs.end(self.box, training, status)
+        seconds = training["metrics"].get("predict_time", 0.0)
+        if seconds and status != "aborted":
+            run = ("replicate", "trainings.run", training["id"])
+            bills.write(self.store, Bill(*run, _HARDWARE, {"seconds": seconds}))
         self.store.put("training", training["id"], training)
         if training.get("output") is not None:
             self.delivery.tell("output", training)

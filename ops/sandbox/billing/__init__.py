@@ -1,0 +1,1 @@
+"""What the imitated vendors bill their account for."""

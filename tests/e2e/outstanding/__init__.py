@@ -1,0 +1,1 @@
+"""Hundreds of generations that wait at their vendors, and four slots."""
