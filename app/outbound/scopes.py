@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import IO
 
 from app.outbound.replies import HttpReply, Told, is_failure, told
 from app.outbound.spare import Spare
@@ -82,7 +83,8 @@ class Operation:
     an error. `spare` is the credential before the present one, while it is replaced. A call that
     takes longer than `slow_seconds`, and an answer that is a failure, may open the operation's
     circuit (app/outbound/circuits). `demand` is what a call takes of the platform's limits
-    (app/outbound/limits).
+    (app/outbound/limits). An answer of status 200 is written `into` a file, if one is given: its
+    `body` is empty then.
     """
 
     platform: str
@@ -95,6 +97,7 @@ class Operation:
     slow_seconds: float = SLOW_SECONDS
     is_failure: Callable[[HttpReply], bool] = is_failure
     demand: Demand | None = None
+    into: IO[bytes] | None = None
 
 
 @dataclass
@@ -165,9 +168,10 @@ def operation(
     slow_seconds: float = SLOW_SECONDS,
     is_failure: Callable[[HttpReply], bool] = is_failure,
     demand: Demand | None = None,
+    into: IO[bytes] | None = None,
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
-    limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand)
+    limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand, into)
     current = Operation(platform, name, repeatable, *limits)
     token, unanswered, unsent = _operation.set(current), has_answer.set(False), sent.set(())
     try:
