@@ -350,4 +350,5 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "StepAdopted": _Fold.adopted,
     "OrphanFound": _Fold.orphan_found,
     "CostAssumed": _Fold.cost_assumed,
+    "CostBooked": _Fold.cost_assumed,
 }

@@ -1,13 +1,13 @@
 """Pictures that a model is shown: artifacts of the user, and pictures of the web."""
 
 import base64
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from app.engine.call import Call
 from app.errors import Permanent
+from app.files.artifacts import Artifacts
 from app.platform import ActionInput
 
 _MOST_BYTES = 20 * 1024 * 1024
@@ -35,7 +35,15 @@ class Picture(ActionInput):
         return self
 
 
-def data_url(call: Call, artifact: str) -> str:
+class Reader(Protocol):
+    """Who may read the pictures of a step: its attempt, or who sends its request later."""
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The files that the step may read."""
+
+
+def data_url(call: Reader, artifact: str) -> str:
     """A picture of ours with its content, as requests have it. Raises Permanent if the user has no
     such artifact, or if it is no picture that can be sent."""
     blob = call.artifacts.read(artifact)

@@ -7,7 +7,7 @@ stand in it by their ids, and their content is put there when it is sent.
 from app.engine.call import Call
 from app.payload import text_of
 from app.platform import Json
-from tasks.openai.pictures import data_url
+from tasks.openai.pictures import Reader, data_url
 from tasks.openai.responses.inputs import Image, RespondInput, is_background, model_of, tier_of
 
 IMAGE_TOKENS = 4_000
@@ -53,7 +53,7 @@ def request_of(call: Call, given: RespondInput) -> Json:
     }
 
 
-def sent(call: Call, request: Json) -> Json:
+def sent(call: Reader, request: Json) -> Json:
     """The request with the content of its pictures. Raises Permanent if one cannot be sent."""
 
     def shown(message: Json) -> Json:
@@ -62,7 +62,7 @@ def sent(call: Call, request: Json) -> Json:
     return {**request, "input": [shown(each) for each in request["input"]]}
 
 
-def _sent(call: Call, part: Json) -> Json:
+def _sent(call: Reader, part: Json) -> Json:
     if _PICTURE not in part:
         return part
     shown = {name: value for name, value in part.items() if name != _PICTURE}

@@ -47,6 +47,8 @@ _TABLES = (
     "intents",
     "platform_objects",
     "known_results",
+    "batches",
+    "batch_lines",
     "ledger_entries",
     "ledger_lines",
     "payment_sightings",
