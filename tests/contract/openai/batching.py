@@ -40,7 +40,7 @@ def asked(kernel: Kernel, count: int, **more: object) -> list[UUID]:
 def later(vendors: Vendors, seconds: float) -> None:
     """Let time pass at OpenAI, and what is then due be done."""
     vendors.advance(seconds)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 90
     while vendors._ask("GET", "/underway")["objects"]:
         assert time.monotonic() < until
         time.sleep(0.02)

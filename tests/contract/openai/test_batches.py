@@ -37,6 +37,7 @@ from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
 from tests.invariants import broken
+from tests.unit.definitions import noop
 
 
 def test_lines_of_many_workflows_are_one_batch_and_each_is_answered(
@@ -256,3 +257,39 @@ def test_a_batch_that_is_not_there_is_not_found_among_others(
     assert calls.find_upload("another", now) is None
     calls.delete("file-none")
     calls.cancel("batch_none")
+
+
+MANY = 2000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_2000_lines_that_are_outstanding_hold_no_slot_and_their_lost_batch_is_adopted(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    name = kernel.register(node())
+    started = [kernel.start(name) for _ in range(MANY)]
+    drive(MANY * 2)
+    vendors.fault("openai", "batches.create", "lost_reply")
+    assert (sent()["state"], only()["lines"]) == ("creating", MANY)
+    passed("1 minute")
+    carry(30)
+    assert (only()["state"], vendors.count("batches")) == ("running", 1)
+    counted = "SELECT status, count(*) AS number FROM steps GROUP BY status"
+    assert db.rows(counted, ()) == [{"status": "waiting", "number": MANY}], "no slot is held"
+    other = kernel.start(kernel.register(noop("other")))
+    assert drive() == ["other"], "nothing else is due, and the other goes on"
+    assert kernel.workflow(other)["status"] == "succeeded"
+    later(vendors, 3 * 3600)
+    passed("3 hours")
+    while only()["state"] != "ended":
+        carry(30)
+    drive(MANY * 2)
+    statuses = {kernel.workflow(each)["status"] for each in started}
+    assert statuses == {"succeeded"}
+    assert vendors.count("captions") == MANY
+    row = db.row("SELECT sum(spent) AS spent FROM workflows", ())
+    assert row is not None
+    assert row["spent"] == sum(each["cost"] for each in lines()) > 0
+    carry(30)
+    assert all(each["settled_at"] for each in lines())
