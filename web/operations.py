@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from app import db, queries, telemetry
 from app.broker import presence
-from app.queries import money, webhooks
+from app.queries import batches, money, webhooks
 from app.queries.refusing import refused_steps
 from app.settings import Settings
 from chains.dispatch import queue_lengths
@@ -159,6 +159,18 @@ _GAUGES = (
         "USD spent or reserved in this hour at a platform whose settings limit something.",
         "platform",
         queries.hourly_usd,
+    ),
+    Gauge(
+        "playalter_open_batches",
+        "Batches at platforms that have not ended.",
+        "state",
+        batches.batch_states,
+    ),
+    Gauge(
+        "playalter_batch_lines",
+        "Lines of steps that wait for a batch, and those in batches that have not ended.",
+        "state",
+        batches.batch_lines,
     ),
     Gauge(
         "playalter_queue_workers",

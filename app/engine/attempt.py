@@ -67,7 +67,7 @@ def execute(
             if prepared.is_recorded and claim.input is None:
                 call.given = prepared.input
             call.is_other_action = prepared.is_other_action
-            call.timeout_seconds = prepared.timeout_seconds or call.timeout_seconds
+            call.timeout_seconds = prepared.timeout_seconds or action.wait_seconds
             if prepared.fault is not None:
                 raise prepared.fault
             for seconds in (prepared.attempt_seconds, action.seconds and action.seconds()):

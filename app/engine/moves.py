@@ -114,7 +114,7 @@ def at_vendor(call: Call) -> Json | None:
 def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
     """How an attempt ended whose action raised `err`, with the policy for its retry."""
     policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
-    timeout = DEFAULT_TIMEOUT_SECONDS
+    timeout = call.action.wait_seconds
     if prepared is not None:
         if prepared.policy is not None:
             policy = replace(prepared.policy, tries=prepared.policy.tries or call.action.tries)

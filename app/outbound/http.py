@@ -271,14 +271,15 @@ def _read_reply(current: Operation, request: _Request) -> HttpReply:
 
 def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> bytes:
     # `read1` returns what is there. (`iter_content` would wait for a full piece.)
-    pieces = bytearray()
+    pieces, size, into = bytearray(), 0, current.into if response.status == 200 else None
     decoder = Decoder(response.headers.get("Content-Encoding", ""))
     while data := response.read1(65536, decode_content=False):
         for piece in decoder.pieces(data):
-            pieces += piece
-            if len(pieces) > current.max_bytes and current.is_cut:
+            size += into.write(piece) if into is not None else len(piece)
+            pieces += piece if into is None else b""
+            if size > current.max_bytes and current.is_cut:
                 return bytes(pieces[: current.max_bytes])
-            if len(pieces) > current.max_bytes:
+            if size > current.max_bytes:
                 raise _too_large(current)
     decoder.finish()
     return bytes(pieces)

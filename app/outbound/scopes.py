@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import IO
 
 from app.outbound.replies import HttpReply, Told, is_failure, told
 from app.outbound.spare import Spare
@@ -83,7 +84,8 @@ class Operation:
     an error. `spare` is the credential before the present one, while it is replaced. A call that
     takes longer than `slow_seconds`, and an answer that is a failure, may open the operation's
     circuit (app/outbound/circuits). `demand` is what a call takes of the platform's limits
-    (app/outbound/limits).
+    (app/outbound/limits). An answer of status 200 is written `into` a file, if one is given: its
+    `body` is empty then.
     """
 
     platform: str
@@ -97,6 +99,7 @@ class Operation:
     is_failure: Callable[[HttpReply], bool] = is_failure
     demand: Demand | None = None
     is_billed: bool = False
+    into: IO[bytes] | None = None
 
 
 @dataclass
@@ -168,10 +171,11 @@ def operation(
     is_failure: Callable[[HttpReply], bool] = is_failure,
     demand: Demand | None = None,
     is_billed: bool = False,
+    into: IO[bytes] | None = None,
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
     limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand)
-    current = Operation(platform, name, repeatable, *limits, is_billed=is_billed)
+    current = Operation(platform, name, repeatable, *limits, is_billed=is_billed, into=into)
     token, unanswered, unsent = _operation.set(current), has_answer.set(False), sent.set(())
     try:
         yield current

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.money.facts import Fact, Money
 from app.money.statements import Page
+from app.platform.batches import Batches
 from app.platform.calls import (
     Allowance,
     CannotTell,
@@ -195,6 +196,7 @@ class Action:
       action has it if the author of a definition chooses the effect for each step.
     - `reuse` says when a step may take the result of another.
     - `asks_people`: people decide, and its input names them, so that input cannot be corrected.
+    - `wait_seconds` limits a step's wait for the platform, if its definition has no time-out.
     """
 
     name: str
@@ -220,6 +222,7 @@ class Action:
     reuse: Reuse | None = None
     asks_people: bool = False
     seconds: Callable[[], float] | None = None
+    wait_seconds: float = 86_400.0
 
     def contract(self, request: Json) -> Contract:
         """The contract of a call with this request."""
@@ -388,3 +391,5 @@ class Platform:
     """`(at)`: what that balance was at a time, in each currency. Raises as `statement`."""
     dispute: Callable[[str], Sequence[Fact]] | None = None
     """`(id)`: the facts that a dispute shows now. Raises as `statement`."""
+    batches: Batches | None = None
+    """How lines of steps are sent in batches (see chains/batches)."""

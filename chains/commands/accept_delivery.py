@@ -10,6 +10,7 @@ from psycopg2 import DataError
 import tasks
 from app import cards, db, ledger
 from app.archive.restoring import restore
+from app.batches import rows
 from app.card_numbers import without_card_numbers
 from app.errors import SignatureInvalid, Unavailable
 from app.keys import workflow_of
@@ -37,6 +38,8 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
+        if platform in _with_batches():
+            rows.look_soon(platform, delivery.external_id)
     told = _completed(platform, delivery)
     if told.trace != delivery.trace:
         trace_delivery(platform, told, _traced(platform))
@@ -76,6 +79,11 @@ def _completed(platform: str, delivery: Delivery) -> Delivery:
     """The webhook with what it names at the platform; of a repeated one too, as for `_book`."""
     complete = _completing().get(platform)
     return delivery if complete is None else complete(delivery)
+
+
+@lru_cache(maxsize=1)
+def _with_batches() -> frozenset[str]:
+    return frozenset(each.name for each in tasks.platforms() if each.batches is not None)
 
 
 @lru_cache(maxsize=1)

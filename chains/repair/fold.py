@@ -351,4 +351,5 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "OrphanFound": _Fold.orphan_found,
     "CostAssumed": _Fold.cost_assumed,
     "CostCorrected": _Fold.cost_assumed,
+    "CostBooked": _Fold.cost_assumed,
 }

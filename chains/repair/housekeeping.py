@@ -9,10 +9,12 @@ from celery import Celery
 
 import tasks
 from app import db, settings, sightings
+from app.batches import rows
 from app.errors import NotConfigured, PlayalterError
 from app.files.old_uploads import erase_old_uploads
 from app.platform import Json
 from app.tariffs import in_use
+from chains.batches.carrying import carry
 from chains.catalogue import models
 from chains.firing.trimming import trim_runs
 from chains.money import reconciling
@@ -25,6 +27,7 @@ log = structlog.get_logger()
 
 PROBE_SECONDS = 60.0
 CLEANUP_SECONDS = 3600.0
+BATCHES_SECONDS = 15.0
 ARCHIVE_SECONDS = 2 * job.RUN_SECONDS
 UPLOAD_LIFE = timedelta(days=30)
 
@@ -41,6 +44,8 @@ JOBS = {
     "forget_payments": ("control.forget_payments", CLEANUP_SECONDS),
     "reconcile_money": ("control.reconcile_money", CLEANUP_SECONDS),
     "warn_of_models": ("control.warn_of_models", CLEANUP_SECONDS),
+    "carry_batches": ("control.carry_batches", BATCHES_SECONDS),
+    "clean_batches": ("control.clean_batches", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -220,6 +225,25 @@ def warn_of_models() -> Json:
     return {"told": ending.warn()}
 
 
+def carry_batches() -> Json:
+    """Gather lines into batches, and move these on at their platforms; the counts."""
+    return carry(BATCHES_SECONDS)
+
+
+def clean_batches() -> Json:
+    """Delete the rows of batches and lines that ended long ago. Returns how many."""
+    deleted, now = 0, _DELETED_AT_ONCE
+    until = time.monotonic() + _CLEANING_SECONDS
+    while now >= _DELETED_AT_ONCE and time.monotonic() < until:
+        now = rows.trim(_BATCH_DAYS, _DELETED_AT_ONCE)
+        deleted += now
+    log.info("housekeeping.batches_deleted", count=deleted)
+    return {"deleted": deleted}
+
+
+_BATCH_DAYS = 7.0
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
@@ -235,6 +259,8 @@ def register(app: Celery) -> None:
         ("control.forget_payments", forget_payments),
         ("control.reconcile_money", reconcile_money),
         ("control.warn_of_models", warn_of_models),
+        ("control.carry_batches", carry_batches),
+        ("control.clean_batches", clean_batches),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

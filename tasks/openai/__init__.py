@@ -3,6 +3,8 @@
 from app.platform import Platform
 from tasks.openai import actions, client, embedding, webhook
 from tasks.openai.audio import hearing, speaking
+from tasks.openai.batches import asking
+from tasks.openai.batches.carrying import BATCHES
 from tasks.openai.files import deleting, uploading
 from tasks.openai.images import drawing
 from tasks.openai.responses import adopting, responding
@@ -21,10 +23,13 @@ PLATFORM = Platform(
         speaking.speak,
         uploading.upload_file,
         deleting.delete_file,
+        asking.batch,
+        embedding.embed,
     ),
     verify=webhook.verify,
     probe=client.probe,
     settings=OpenAISettings,
     warm=client.warm,
     completed=adopting.completed,
+    batches=BATCHES,
 )

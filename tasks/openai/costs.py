@@ -6,6 +6,9 @@ from app.tariffs.book import Cost
 from app.tariffs.rows import ANY_TIER
 from tasks import tariffs
 
+BATCH = "batch"
+"""The level of service of the lines of batches, as prices name it."""
+
 
 def cost(made: Json) -> Cost:
     """What an answer of a model costs.
@@ -33,8 +36,8 @@ def most(model: str, read: int, written: int, tier: str) -> int:
     """The most that an answer of a model costs, in micro-USD.
 
     All that it reads may be written to a cache, which is dearer for some models, and a level of
-    service that has no room may be served as the default. What `auto` means is not known: the
-    dearest counts.
+    service that has no room may be served as the default, but for a batch. What `auto` means is not
+    known: the dearest counts.
     """
     book, on = tariffs.book("openai"), current.today()
     kinds = ("input_tokens", "cached_tokens", "cache_write_tokens")
@@ -43,7 +46,7 @@ def most(model: str, read: int, written: int, tier: str) -> int:
             model, {kind: read, "output_tokens": written}, on, tier=served, context=read
         ).micro_usd
         for kind in kinds
-        for served in {tier, _SERVED_AS.get(tier, tier), "default"}
+        for served in {tier, _SERVED_AS.get(tier, tier), tier if tier == BATCH else "default"}
     )
 
 

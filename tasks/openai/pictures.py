@@ -4,13 +4,13 @@ import base64
 import math
 import re
 from collections.abc import Iterable
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from app.engine.call import Call
 from app.errors import Permanent
+from app.files.artifacts import Artifacts
 from app.platform import ActionInput
 
 _MIB = 1024 * 1024
@@ -41,7 +41,15 @@ class Picture(ActionInput):
         return self
 
 
-def data_url(call: Call, artifact: str) -> str:
+class Reader(Protocol):
+    """Who may read the pictures of a step: its attempt, or who sends its request later."""
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The files that the step may read."""
+
+
+def data_url(call: Reader, artifact: str) -> str:
     """A picture of ours with its content, as requests have it. Raises Permanent if the user has no
     such artifact, or if it is no picture that can be sent."""
     if call.artifacts.size(artifact) > _MOST_BYTES:
@@ -52,7 +60,7 @@ def data_url(call: Call, artifact: str) -> str:
     return f"data:{blob.content_type};base64,{base64.b64encode(blob.data).decode()}"
 
 
-def data_urls(call: Call, artifacts: Iterable[str]) -> dict[str, str]:
+def data_urls(call: Reader, artifacts: Iterable[str]) -> dict[str, str]:
     """Pictures of ours with their content, by their ids; one that is named twice is read once.
 
     Raises Permanent as `data_url` does, and if they are too large together.

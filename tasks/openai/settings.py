@@ -50,6 +50,18 @@ class OpenAISettings(PlatformSettings):
     to the call that asked for it was lost, and as long as the step may wait for it (its `timeout`),
     since the response may run so long. Then the call is written off and made again. Without a
     secret for webhooks it is so at once."""
+    batch_lines: int = Field(default=2_000, ge=1, le=50_000)
+    """A batch has at most so many lines, each of which is the call of a step."""
+    batch_bytes: int = Field(default=50_000_000, ge=10_000, le=200_000_000)
+    """A batch's file has at most so many bytes. A worker holds them twice while it sends them."""
+    batch_wait_seconds: float = Field(default=300.0, ge=0)
+    """The oldest line waits so long for others before its batch is sent."""
+    batch_poll_seconds: float = Field(default=300.0, gt=0)
+    """The time between two looks at a batch, whose webhook mostly comes first. It grows with the
+    batch's age, up to an hour."""
+    batch_tries: int = Field(default=3, ge=1, le=20)
+    """A line that OpenAI does not come to within a day, or fails for a reason that passes, is sent
+    in at most so many batches."""
     limit_requests: float = Field(default=500.0, ge=0)
     """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
     limit_tokens: float = Field(default=200_000.0, ge=0)

@@ -75,7 +75,8 @@ class Effect:
     `operation` is the sandbox's name of the call that the error classes are tried on: that which
     makes the effect. It is empty if the action makes no call. `books` and `undone` are the names
     under which the sandbox counts the effect and its undoing; `books` is empty if the action has no
-    effect at the vendor, for example because it only reads.
+    effect at the vendor, for example because it only reads. What is undone before it is at the
+    vendor is counted by a function.
     `results` are the results of the first and of the second compensation. `lag` is the sandbox's
     setting that delays the effect in the vendor's list. `held` are the sandbox's settings under
     which the effect does not end by itself. `reads` is the sandbox's name of the call by which a
@@ -89,6 +90,7 @@ class Effect:
     the effect arrive, if only that tells the lookup of a lost one; `gives_up` is when the lookup
     waits for it no more. An effect `is_written_off` if the vendor cannot be asked about it at all.
     It `is_erased` if its compensation has nothing to undo at the vendor, and erases what is kept.
+    `carried` lets the hours pass after which the effect ends.
     """
 
     action: str
@@ -99,7 +101,7 @@ class Effect:
     is_looked_up: bool = False
     is_written_off: bool = False
     is_erased: bool = False
-    undone: str | None = None
+    undone: str | Callable[[], int] | None = None
     results: tuple[str, str] = ("", "")
     lag: str | None = None
     held: Mapping[str, Any] = field(default_factory=dict)
@@ -114,6 +116,7 @@ class Effect:
     fails: type[Outcome] | None = None
     told: Callable[[Vendors], None] | None = None
     gives_up: timedelta | None = None
+    carried: Callable[[Vendors], None] | None = None
 
     @property
     def platform(self) -> str:
@@ -138,12 +141,14 @@ class Effect:
         """How often the vendor has undone the effect, which was made so often. Some effects are
         undone by the same call, for example a field that is changed back."""
         assert self.undone is not None
+        if not isinstance(self.undone, str):
+            return self.undone()
         return vendors.count(self.undone) - (made if self.undone == self.books else 0)
 
     @property
     def made_by_two(self) -> int:
         """How often the vendor has made the effect when two generations of a step have run."""
-        return 0 if self.is_computed else 1 if self.is_single else 2
+        return 0 if self.is_computed or not self.books else 1 if self.is_single else 2
 
     def plan(self, vendors: Vendors, kind: str, **more: Any) -> None:
         """Plan a fault of the kind for the next call that makes the effect."""

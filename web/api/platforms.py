@@ -3,6 +3,7 @@
 from flask import Response, jsonify
 
 from app import queries
+from app.queries.batches import open_batches
 from web.api import blueprint, problems
 from web.auth import caller, is_operator
 from web.schemas.platforms import PlatformList
@@ -21,5 +22,10 @@ def list_platforms() -> Response:
 
     `allowances` are what your organisation uses of what is allowed at platforms; an admin key also
     sees what all use."""
+    known = open_batches() if is_operator() else None
+    items = [
+        state | {"batches": None if known is None else known.get(state["platform"], [])}
+        for state in queries.platform_states()
+    ]
     used = queries.allowances(caller(), is_operator=is_operator())
-    return jsonify({"items": queries.platform_states(), "allowances": used})
+    return jsonify({"items": items, "allowances": used})

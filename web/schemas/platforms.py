@@ -13,6 +13,19 @@ class OpenCircuit(BaseModel):
     until: datetime = Field(description="Then one call tries whether the platform serves again.")
 
 
+class OpenBatches(BaseModel):
+    """The batches of a platform in one state, in which calls of many steps are sent together."""
+
+    state: str = Field(
+        description="`waiting` (lines that are in no batch yet), `gathered`, `uploading`,"
+        " `uploaded`, `creating`, `running` (the platform works on it), `reading` or `clearing`."
+    )
+    batches: int
+    lines: int = Field(description="The calls in these batches, each of which is that of a step.")
+    since: datetime = Field(description="When the oldest was gathered, or recorded.")
+    error: str | None = Field(description="Why one of them cannot be moved on now.")
+
+
 class PlatformState(BaseModel):
     """Whether a platform serves this installation."""
 
@@ -25,6 +38,9 @@ class PlatformState(BaseModel):
     response_time: int = Field(description="Of the last probe, in milliseconds.")
     checked_at: datetime
     circuits: list[OpenCircuit] = Field(description="The operations that are not called now.")
+    batches: list[OpenBatches] | None = Field(
+        description="Its batches that have not ended, of all users. Null without an admin key."
+    )
 
 
 class AllowanceUse(BaseModel):

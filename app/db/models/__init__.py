@@ -9,6 +9,7 @@ from app.db.models.archive import (
     ArchiveVolume,
 )
 from app.db.models.base import Base
+from app.db.models.batches import BatchLineRow, BatchRow
 from app.db.models.dead_letters import DeadLetterRow
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow, WorkflowArtifact
@@ -131,6 +132,8 @@ __all__ = [
     "ArchivedRow",
     "ArtifactRow",
     "Base",
+    "BatchLineRow",
+    "BatchRow",
     "BookedEffectRow",
     "BudgetRow",
     "CalendarRow",

@@ -229,6 +229,11 @@ def platforms(is_json: bool) -> None:
         for each in item["circuits"]:
             until = time_of(each["until"])
             click.echo(f"    {each['operation']} not called until {until}: {each['reason']}")
+        for each in item["batches"] or ():
+            since = time_of(each["since"])
+            number = f"{each['batches']} batches, " if each["batches"] else ""
+            shown = f"    {each['state']}: {number}{each['lines']} lines, since {since}"
+            click.echo(f"{shown}  {each['error'] or ''}".rstrip())
     for each in found["allowances"]:
         click.echo(_allowance(each))
     if not found["items"]:

@@ -139,6 +139,27 @@ def structured(seen: Json, schema: Json) -> Any:
     return answer
 
 
+def output_of(seen: Json, schema: Json | None) -> Json:
+    """The output of a step whose response is a whole answer.
+
+    Raises Permanent `answer_invalid` if it has not the form of `schema`.
+    """
+    return {
+        "text": seen["text"],
+        "answer": None if schema is None else structured(seen, schema),
+        "response": seen["id"],
+        "model": seen["model"],
+        "tier": seen["tier"],
+        "tokens": {
+            "input": seen["input_tokens"],
+            "cached": seen["cached_tokens"],
+            "cache_write": seen["cache_write_tokens"],
+            "output": seen["output_tokens"],
+            "reasoning": seen["reasoning_tokens"],
+        },
+    }
+
+
 def _invalid(seen: Json, why: str) -> Permanent:
     return Permanent(
         f"the answer does not have the form of `answer_schema`: {why}",

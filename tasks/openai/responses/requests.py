@@ -10,7 +10,7 @@ from app.engine.call import Call
 from app.payload import text_of
 from app.platform import Json
 from app.protocol.intents import idempotency_key
-from tasks.openai.pictures import data_urls, most_tokens
+from tasks.openai.pictures import Reader, data_urls, most_tokens
 from tasks.openai.responses.inputs import Image, RespondInput, is_background, model_of, tier_of
 
 _PICTURE = "artifact"
@@ -60,7 +60,7 @@ def request_of(call: Call, given: RespondInput) -> Json:
     }
 
 
-def pictures_of(call: Call, request: Json) -> dict[str, str]:
+def pictures_of(call: Reader, request: Json) -> dict[str, str]:
     """The pictures of ours that a request names, by their ids. Raises Permanent if one cannot be
     sent, and Unavailable if one cannot be read now."""
     parts = [part for each in request["input"] for part in each["content"]]

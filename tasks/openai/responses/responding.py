@@ -122,21 +122,7 @@ def _ended(call: Call, given: RespondInput, intent: Intent, seen: Json, number: 
             raise Suspend(seen["id"], poll_seconds=left)
         raise Retryable(f"the response failed: {error['message']}", code=error["code"], after=left)
     answers.require_whole(seen, intent.request["max_output_tokens"])
-    schema = given.answer_schema
-    return {
-        "text": seen["text"],
-        "answer": None if schema is None else answers.structured(seen, schema),
-        "response": seen["id"],
-        "model": seen["model"],
-        "tier": seen["tier"],
-        "tokens": {
-            "input": seen["input_tokens"],
-            "cached": seen["cached_tokens"],
-            "cache_write": seen["cache_write_tokens"],
-            "output": seen["output_tokens"],
-            "reasoning": seen["reasoning_tokens"],
-        },
-    }
+    return answers.output_of(seen, given.answer_schema)
 
 
 def _is_free(seen: Json) -> bool:

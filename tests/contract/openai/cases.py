@@ -4,12 +4,15 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from app import db
 from app.platform import Json
+from chains.batches.carrying import carry
 from chains.commands.accept_delivery import accept_delivery
 from tasks.openai import webhook
 from tasks.openai.client import api
 from tasks.openai.files import calls as files
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
+from tests.contract.openai.batching import later, passed, sent
 from tests.contract.openai.sounds import sound
 from tests.contract.pictures import small, upload
 from tests.contract.stage import Step
@@ -53,6 +56,34 @@ def dearest_response(claim: Claim) -> Step:
     """A claimed step with a long input, whose images OpenAI fetches."""
     images = [{"url": f"http://127.0.0.1:1/{number}.png"} for number in range(10)]
     return claim("openai.respond", ASKED | _DEAR | {"images": images})
+
+
+def line(claim: Claim) -> Step:
+    """A claimed step that is a line of a batch."""
+    return claim("openai.batch", ASKED)
+
+
+def dearest_line(claim: Claim) -> Step:
+    """A claimed step with a long input, whose images OpenAI fetches."""
+    images = [{"url": f"http://127.0.0.1:1/{number}.png"} for number in range(10)]
+    return claim("openai.batch", ASKED | _DEAR | {"images": images})
+
+
+def dropped() -> int:
+    """How many steps have dropped lines that were not sent."""
+    counted = (
+        "SELECT count(DISTINCT workflow_id) AS number FROM batch_lines WHERE state = 'dropped'"
+    )
+    (row,) = db.rows(counted, ())
+    return int(row["number"])
+
+
+def answered(vendors: Vendors) -> None:
+    """Let the batch of what waits be gathered, sent and answered."""
+    sent()
+    later(vendors, 3 * 3600)
+    passed("3 hours")
+    carry(30)
 
 
 def tell(vendors: Vendors) -> None:
@@ -193,6 +224,19 @@ CASES = Cases(
             reads="responses.retrieve",
             told=tell,
             gives_up=timedelta(days=1, minutes=1),
+        ),
+        Effect(
+            "openai.batch",
+            line,
+            "",
+            "",
+            suspends=True,
+            undone=dropped,
+            results=("removed", "already"),
+            reads="batches.retrieve",
+            dear={"openai__reasoning_tokens": 50_000},
+            dearest=dearest_line,
+            carried=answered,
         ),
         Effect(
             "openai.embed",

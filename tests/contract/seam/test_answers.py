@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -49,6 +50,35 @@ def test_a_compressed_answer_is_read_whole() -> None:
         reply = http.send("GET", url)
     assert reply.json() == {"id": "x" * 5000}
     assert "content-encoding" not in http.decoded_headers(reply)
+
+
+def refusing(connection: socket.socket) -> None:
+    """Refuse."""
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
+
+
+@pytest.mark.parametrize(("answer", "written"), [(packed, 5010), (refusing, 0)])
+def test_an_answer_may_be_written_into_a_file_and_a_refusal_is_not(
+    answer: Callable[[socket.socket], None], written: int
+) -> None:
+    with (
+        server(answer) as url,
+        TemporaryFile() as file,
+        http.operation("openai", "files.content", repeatable=True, into=file),
+    ):
+        reply = http.send("GET", url)
+        assert file.tell() == written
+    assert reply.body == (b"" if written else b"{}")
+
+
+def test_a_file_that_is_too_large_is_refused() -> None:
+    with (
+        server(large) as url,
+        TemporaryFile() as file,
+        http.operation("openai", "files.content", repeatable=True, into=file, max_bytes=1000),
+        pytest.raises(Permanent, match="larger than the 1,000 bytes"),
+    ):
+        http.send("GET", url)
 
 
 def silent(connection: socket.socket) -> None:

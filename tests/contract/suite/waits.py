@@ -31,7 +31,7 @@ def test_a_retried_step_reads_no_answer_to_an_earlier_call(
     with pytest.raises(Suspend) as caught:
         again.run(own)
     assert caught.value.external_id == own
-    assert vendors.count(waiting.books) == waiting.made_by_two
+    assert waiting.made(vendors) == waiting.made_by_two
 
 
 @pytest.mark.parametrize("status", [404, 503])

@@ -49,6 +49,8 @@ _TABLES = (
     "known_results",
     "allowances",
     "allowance_holds",
+    "batches",
+    "batch_lines",
     "ledger_entries",
     "ledger_lines",
     "payment_sightings",
