@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from app import db
 from app.broker import presence
 from app.db import engines
+from app.identity import keys
 from app.settings import Settings, current
 from chains.schedules.zones import tzdata_version
 from tests.web.conftest import Caller, change
@@ -99,6 +100,27 @@ def test_metrics_count_requests_queues_and_workflows(
     assert 'playalter_queue_lined_up{queue="stripe"} 1.0' in page
     assert 'playalter_queue_lined_up{queue="vercel"} 0.0' in page
     assert 'playalter_live_workflows{status="running"} 1.0' in page
+
+
+def test_open_batches_are_counted_and_shown_to_operators(
+    client: FlaskClient, caller: Caller
+) -> None:
+    operator = Caller(*keys.create_key("root@example.com", is_admin=True))
+    change("SELECT report_platform_v1('openai', 'no credit')")
+    change(
+        "INSERT INTO batches (organisation_id, platform, endpoint, model, lines, bytes, error)"
+        " SELECT id, 'openai', '/v1/responses', 'a', 3, 9, 'no credit' FROM organisations LIMIT 1"
+    )
+    page = client.get("/metrics").get_data(as_text=True)
+    assert 'playalter_open_batches{state="gathered"} 1.0' in page
+    assert 'playalter_batch_lines{state="sent"} 3.0' in page
+    assert 'playalter_batch_lines{state="waiting"} 0.0' in page
+    (seen,) = client.get("/v1/platforms", headers=operator.headers).json["items"]  # type: ignore[index]
+    (batch,) = seen["batches"]
+    assert (batch["state"], batch["batches"], batch["lines"]) == ("gathered", 1, 3)
+    assert batch["error"] == "no credit"
+    (hidden,) = client.get("/v1/platforms", headers=caller.headers).json["items"]  # type: ignore[index]
+    assert hidden["batches"] is None
 
 
 def test_invented_methods_share_one_label(client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ STAYS = {
     "archived": "is what is left",
     "artifacts": "files stay as long as they would have",
     "platform_objects": "are free, or stay claimed for ever",
+    "batch_lines": "what is paid outlives its workflow; an answer goes when its step has ended",
     "known_results": "lead to nothing then, and are deleted a month after they were made",
     "ledger_entries": "the books are kept for ever; they name no person",
     "webhook_messages": "what was told to an endpoint, kept by its own time",

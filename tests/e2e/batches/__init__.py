@@ -1,0 +1,1 @@
+"""Steps of an instance that wait for batches."""
