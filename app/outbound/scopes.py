@@ -82,7 +82,8 @@ class Operation:
     an error. `spare` is the credential before the present one, while it is replaced. A call that
     takes longer than `slow_seconds`, and an answer that is a failure, may open the operation's
     circuit (app/outbound/circuits). `demand` is what a call takes of the platform's limits
-    (app/outbound/limits).
+    (app/outbound/limits). `part` names what of the platform serves the call, for example a model:
+    each part has circuits of its own.
     """
 
     platform: str
@@ -95,6 +96,12 @@ class Operation:
     slow_seconds: float = SLOW_SECONDS
     is_failure: Callable[[HttpReply], bool] = is_failure
     demand: Demand | None = None
+    part: str = ""
+
+    @property
+    def circuit(self) -> tuple[str, str]:
+        """The platform and the name of the circuit that the operation's calls pass."""
+        return self.platform, f"{self.name} {self.part}".rstrip()
 
 
 @dataclass
@@ -165,10 +172,11 @@ def operation(
     slow_seconds: float = SLOW_SECONDS,
     is_failure: Callable[[HttpReply], bool] = is_failure,
     demand: Demand | None = None,
+    part: str = "",
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
     limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand)
-    current = Operation(platform, name, repeatable, *limits)
+    current = Operation(platform, name, repeatable, *limits, part)
     token, unanswered, unsent = _operation.set(current), has_answer.set(False), sent.set(())
     try:
         yield current

@@ -89,6 +89,8 @@ class Effect:
     the effect arrive, if only that tells the lookup of a lost one; `gives_up` is when the lookup
     waits for it no more. An effect `is_written_off` if the vendor cannot be asked about it at all.
     It `is_erased` if its compensation has nothing to undo at the vendor, and erases what is kept.
+    `part` is what of the platform serves the call, for example a model, if each has circuits of
+    its own.
     """
 
     action: str
@@ -114,6 +116,7 @@ class Effect:
     fails: type[Outcome] | None = None
     told: Callable[[Vendors], None] | None = None
     gives_up: timedelta | None = None
+    part: str = ""
 
     @property
     def platform(self) -> str:
