@@ -4,7 +4,7 @@ from app import caching, clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
 from app.outbound import circuits, limits
-from app.tariffs import current, in_use
+from app.tariffs import current, in_use, paces
 from chains import admission, dispatch, envelopes, registry
 from chains.incoming import known
 from chains.starting import dispatching
@@ -28,5 +28,6 @@ def forget() -> None:
     settings.forget()
     current.forget()
     in_use.forget()
+    paces.forget()
     for cached in (engines._engine, celery_app, envelopes.envelope):
         cached.cache_clear()

@@ -85,7 +85,8 @@ class Operation:
     takes longer than `slow_seconds`, and an answer that is a failure, may open the operation's
     circuit (app/outbound/circuits). `demand` is what a call takes of the platform's limits
     (app/outbound/limits). An answer of status 200 is written `into` a file, if one is given: its
-    `body` is empty then.
+    `body` is empty then. `part` names what of the platform serves the call, for example a model:
+    each part has circuits of its own.
     """
 
     platform: str
@@ -100,6 +101,12 @@ class Operation:
     demand: Demand | None = None
     is_billed: bool = False
     into: IO[bytes] | None = None
+    part: str = ""
+
+    @property
+    def circuit(self) -> tuple[str, str]:
+        """The platform and the name of the circuit that the operation's calls pass."""
+        return self.platform, f"{self.name} {self.part}".rstrip()
 
 
 @dataclass
@@ -172,10 +179,13 @@ def operation(
     demand: Demand | None = None,
     is_billed: bool = False,
     into: IO[bytes] | None = None,
+    part: str = "",
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
     limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand)
-    current = Operation(platform, name, repeatable, *limits, is_billed=is_billed, into=into)
+    current = Operation(
+        platform, name, repeatable, *limits, is_billed=is_billed, into=into, part=part
+    )
     token, unanswered, unsent = _operation.set(current), has_answer.set(False), sent.set(())
     try:
         yield current

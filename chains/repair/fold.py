@@ -347,6 +347,8 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "StepResolved": _Fold.resolved,
     # That the step's output is another's is no projection of events: StepSucceeded follows.
     "StepReused": lambda _, __, ___, ____: None,
+    # Which model was asked instead is in the output.
+    "ModelPassedOver": lambda _, __, ___, ____: None,
     "StepAdopted": _Fold.adopted,
     "OrphanFound": _Fold.orphan_found,
     "CostAssumed": _Fold.cost_assumed,

@@ -103,6 +103,7 @@ class OpenAIApi:
         read_seconds: float = _READ_SECONDS,
         max_bytes: int = http.MAX_BODY_BYTES,
         has_json: bool = True,
+        part: str = "",
     ) -> T:
         """Make a call of the SDK, and return what `read` makes of the JSON of its answer, or of its
         bytes if it has no JSON.
@@ -111,6 +112,7 @@ class OpenAIApi:
         type, and warn of those that they do not know. `read` may raise what `http.reading` knows.
         A call that `is_billed` and has no answer, or fails at OpenAI, ends as Unknown, any other as
         Retryable.
+        `part` is the model, if a model that does not work says nothing of others.
         """
 
         def perform() -> T:
@@ -124,6 +126,7 @@ class OpenAIApi:
             read_seconds=read_seconds,
             max_bytes=max_bytes,
             is_billed=is_billed,
+            part=part,
         )
 
     def _call(
@@ -135,6 +138,7 @@ class OpenAIApi:
         read_seconds: float = _READ_SECONDS,
         max_bytes: int = http.MAX_BODY_BYTES,
         is_billed: bool = False,
+        part: str = "",
     ) -> T:
         import openai
 
@@ -148,6 +152,7 @@ class OpenAIApi:
             spare=self._spare,
             demand=demand,
             is_billed=is_billed,
+            part=part,
         ):
             try:
                 with http.reading():

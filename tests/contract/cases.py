@@ -90,7 +90,8 @@ class Effect:
     the effect arrive, if only that tells the lookup of a lost one; `gives_up` is when the lookup
     waits for it no more. An effect `is_written_off` if the vendor cannot be asked about it at all.
     It `is_erased` if its compensation has nothing to undo at the vendor, and erases what is kept.
-    `carried` lets the hours pass after which the effect ends.
+    `carried` lets the hours pass after which the effect ends. `part` is what of the platform serves
+    the call, for example a model, if each has circuits of its own.
     """
 
     action: str
@@ -117,6 +118,7 @@ class Effect:
     told: Callable[[Vendors], None] | None = None
     gives_up: timedelta | None = None
     carried: Callable[[Vendors], None] | None = None
+    part: str = ""
 
     @property
     def platform(self) -> str:

@@ -23,6 +23,7 @@ GUIDE = CHECKOUT / "ops" / "guide" / "definitions.md"
 PAYMENTS_GUIDE = CHECKOUT / "ops" / "guide" / "payments.md"
 PROMPTS_GUIDE = CHECKOUT / "ops" / "guide" / "prompts.md"
 REPLICATE_GUIDE = CHECKOUT / "ops" / "guide" / "replicate.md"
+ROUTING_GUIDE = CHECKOUT / "ops" / "guide" / "routing.md"
 FLOW_GUIDE = CHECKOUT / "ops" / "guide" / "flow.md"
 
 
@@ -78,6 +79,12 @@ def test_the_steps_of_the_guide_for_replicate_are_valid() -> None:
     checked_input(actions()["replicate.predict"], vary | {"files": {"image": "a"}})
     checked_input(actions()["replicate.train"], learn)
     checked_input(actions()["replicate.deploy"], serve | {"model": learn["model"]})
+
+
+def test_the_steps_of_the_guide_for_several_models_are_valid() -> None:
+    (ask,) = (json.loads(text) for text in blocks(ROUTING_GUIDE, "json"))
+    examine(definition_of({"name": "routing", "do": ask}), actions())
+    checked_input(actions()["openai.respond"], ask["with"] | {"input": "Dear all"})
 
 
 def test_the_definition_with_every_kind_of_node_runs_to_its_end() -> None:

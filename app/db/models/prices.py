@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, CheckConstraint, Numeric, text
+from sqlalchemy import BigInteger, CheckConstraint, Double, Numeric, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, Base
@@ -71,6 +71,8 @@ class ModelInUse(Base):
     model: Mapped[str] = mapped_column(primary_key=True)
     used_on: Mapped[date | None]
     named_on: Mapped[date | None]
+    pace: Mapped[float | None] = mapped_column(Double)
+    """The seconds that the model took for a thousand tokens, as it was measured lately."""
     __table_args__ = (
         CheckConstraint(
             "used_on IS NOT NULL OR named_on IS NOT NULL", name="models_in_use_somehow"

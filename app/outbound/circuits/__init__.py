@@ -1,7 +1,9 @@
 """Circuit breakers: a platform's operation that does not work is not called for a while.
 
-Each pair of a platform and an operation has a circuit (core.py), which all workers share. While it
-is open, no call is made: NotServed lets the step wait without a slot, and its tries do not count.
+Each pair of a platform and an operation has a circuit (core.py), which all workers share; of an
+operation that parts of the platform serve, for example models, each part has one
+(`Operation.part`). While it is open, no call is made: NotServed lets the step wait without a slot,
+and its tries do not count.
 
 Only calls to a platform's own API pass a circuit. A guarded address was named by a user or in an
 answer: it may be any host, and one host that does not work says nothing of the others. There is no
@@ -76,7 +78,7 @@ def _check(operation: Operation, call: Passing) -> Iterator[None]:
     """Refuse a call whose circuit is open, before it takes a place under a limit."""
     guard = _guard()
     if guard is not None:
-        guard.check((operation.platform, operation.name))
+        guard.check(operation.circuit)
     yield
 
 
@@ -93,7 +95,7 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
     # The platform has no fair chance to answer if less time than that is left of the attempt.
     fair = min(operation.slow_seconds, operation.read_seconds, CONNECT_SECONDS)
     is_short = seconds_left() < fair
-    name = (operation.platform, operation.name)
+    name = operation.circuit
     passage = guard.enter(name, operation.slow_seconds)
     is_served, why, is_harmless = None, "", operation.repeatable
     try:

@@ -36,10 +36,12 @@ _KNOWN_FOR = timedelta(days=3650)
 
 class BatchInput(RespondInput):
     """What a model is asked; `ops/guide/definitions.md` explains the fields. A batch has its own
-    level of service, and no answer comes at once."""
+    level of service, and no answer comes at once. A line is answered once, by one model."""
 
     service_tier: None = None
     background: None = None
+    route: None = None
+    quality: None = None
 
 
 def _names(operation: str, response: Json) -> Made:

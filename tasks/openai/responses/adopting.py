@@ -15,8 +15,9 @@ from app.protocol.deliveries import is_waited_for, reported_effects
 from tasks.openai import plain
 from tasks.openai.responses import calls
 from tasks.openai.responses.calls import CREATE
+from tasks.openai.responses.ended import assume, spend
 from tasks.openai.responses.requests import CALL
-from tasks.openai.responses.responding import assume, respond, spend
+from tasks.openai.responses.responding import respond
 from tasks.openai.settings import OpenAISettings
 from tasks.signatures import text_at
 
@@ -48,7 +49,7 @@ def find_response(call: Call, intent: Intent) -> LookupAnswer:
     One in the background has as long to end and to be told of as the step may wait for it, and at
     least `adopt_seconds`. An answer at once that was lost is never told of.
     """
-    if not intent.request["background"]:
+    if not intent.request.get("background"):
         return Lost()
     for each in reported_effects("openai", call.workflow_id, call.original_key):
         try:

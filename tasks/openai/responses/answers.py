@@ -15,6 +15,8 @@ from tasks.openai.client import count, optional
 from tasks.openai.responses.forms import Unchecked, misfit
 
 RUNNING = ("queued", "in_progress")
+_LATEST = 2**40
+"""No time is so late, in seconds since 1970."""
 PASSING = frozenset(
     ("failed_to_download_image", "rate_limit_exceeded", "server_error", "vector_store_timeout")
 )
@@ -28,11 +30,12 @@ def begun(seen: Json) -> Json:
 
 def response(seen: Json) -> Json:
     """A response as it is now: {id, status, is_running, model, tier, text, refusal, error, reason,
-    metadata, is_counted, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
+    metadata, seconds, is_counted, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
     reasoning_tokens}.
 
     `refusal` is null unless the model refuses; `error` is {code, message} of one that has failed;
-    `reason` says why one is incomplete. If not `is_counted`, OpenAI has not told its tokens.
+    `reason` says why one is incomplete, and `seconds` how long one took that is whole, if OpenAI
+    says it. If not `is_counted`, OpenAI has not told its tokens.
     """
     usage = seen.get("usage") or {}
     read, written = usage.get("input_tokens_details"), usage.get("output_tokens_details")
@@ -48,12 +51,21 @@ def response(seen: Json) -> Json:
         "reason": optional((seen.get("incomplete_details") or {}).get("reason")),
         "metadata": {k: v for k, v in (seen.get("metadata") or {}).items() if isinstance(v, str)},
         "is_counted": None not in (usage.get("input_tokens"), usage.get("output_tokens")),
+        "seconds": _seconds(seen.get("created_at"), seen.get("completed_at")),
         "input_tokens": count(usage.get("input_tokens")),
         "cached_tokens": count((read or {}).get("cached_tokens")),
         "cache_write_tokens": count((read or {}).get("cache_write_tokens")),
         "output_tokens": count(usage.get("output_tokens")),
         "reasoning_tokens": count((written or {}).get("reasoning_tokens")),
     }
+
+
+def _seconds(begun_at: Any, ended_at: Any) -> float | None:
+    # What is paid for is not refused because of its times.
+    times = (begun_at, ended_at)
+    if not all(isinstance(each, int | float) and 0 <= each < _LATEST for each in times):
+        return None
+    return max(0.0, float(ended_at) - float(begun_at))
 
 
 def _said(output: list[Any]) -> tuple[list[str], list[str]]:
@@ -81,6 +93,11 @@ def _error(error: Any) -> Json | None:
         "code": http.code_of(code) or "unknown",
         "message": http.quoted(message or "no message"),
     }
+
+
+def has_failed_for_now(seen: Json) -> bool:
+    """Whether a response has failed for a reason that another may not meet."""
+    return seen["status"] == "failed" and (seen["error"] or {}).get("code") in PASSING
 
 
 def require_whole(seen: Json, most_tokens: int) -> None:
@@ -144,9 +161,14 @@ def output_of(seen: Json, schema: Json | None) -> Json:
 
     Raises Permanent `answer_invalid` if it has not the form of `schema`.
     """
+    return told(seen, None if schema is None else structured(seen, schema))
+
+
+def told(seen: Json, answer: object) -> Json:
+    """What a step tells of a response that is whole; `answer` is its text as data, or null."""
     return {
         "text": seen["text"],
-        "answer": None if schema is None else structured(seen, schema),
+        "answer": answer,
         "response": seen["id"],
         "model": seen["model"],
         "tier": seen["tier"],

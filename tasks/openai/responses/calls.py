@@ -29,6 +29,7 @@ def create(request: Json, key: str) -> Json:
         read,
         limits.demand(request["model"], "".join(texts_of(request)), _most_tokens(request)),
         is_billed=True,
+        part=request["model"],
     )
 
 

@@ -9,9 +9,11 @@ from app.payload import text_of
 from app.platform import Json
 from tasks.openai.client import PATIENT
 from tasks.openai.pictures import Picture
+from tasks.openai.responses.bar import Quality
 from tasks.openai.responses.forms import schema_fault
 from tasks.openai.settings import OpenAISettings, Tier
 from tasks.reuse import Reusable
+from tasks.routing.inputs import ModelRoute
 
 MOST_CHARACTERS = 256_000
 _MOST_SCHEMA = 64_000
@@ -41,6 +43,9 @@ class RespondInput(Reusable):
     `max_output_tokens` covers what the model thinks too. In the `background`, the step holds no
     worker while the model works; by default it is so for what may take long, and that cannot be
     had at once (`background: false`).
+
+    `route` names several models instead of one; another is asked if one has no room, or if its
+    answer is below the bar of `quality`.
     """
 
     input: str = Field(min_length=1, max_length=MOST_CHARACTERS)
@@ -53,6 +58,8 @@ class RespondInput(Reusable):
     verbosity: Literal["low", "medium", "high"] | None = None
     service_tier: Tier | None = None
     background: bool | None = None
+    route: ModelRoute | None = None
+    quality: Quality | None = None
 
     @field_validator("answer_schema")
     @classmethod
@@ -76,6 +83,8 @@ class RespondInput(Reusable):
                 " (`max_output_tokens`), and think with no more effort than `medium`, because a"
                 " worker waits for it: leave `background` out"
             )
+        if self.model is not None and self.route is not None:
+            raise ValueError("give `model` or `route`, not both")
         return self
 
 

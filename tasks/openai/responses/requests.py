@@ -1,7 +1,8 @@
 """The request that is made of a step's input.
 
-Invariant: the request that is recorded is the body that is sent, but for pictures of ours. Those
-stand in it by their ids, and their content is put there when it is sent.
+Invariant: the request that is recorded is the body that is sent, but for the route of the step and
+for pictures of ours. Pictures stand in it by their ids, and their content is put there when it is
+sent.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,15 @@ from app.platform import Json
 from app.protocol.intents import idempotency_key
 from tasks.openai.pictures import Reader, data_urls, most_tokens
 from tasks.openai.responses.inputs import Image, RespondInput, is_background, model_of, tier_of
+from tasks.routing import made
 
 _PICTURE = "artifact"
 """The field of a recorded request that has the id of a picture of ours."""
 CALL = "call"
 """The mark of a response that says which call has asked for it: its idempotency key."""
+SHOWN = "shown"
+"""The field of a recorded request for a judgement that names the response whose text is judged, and
+says how many bytes the judge reads. It is never sent; what is judged is put in its place."""
 _SCHEMA_NAME = "answer"
 """The name under which OpenAI is given the schema of an answer."""
 
@@ -68,12 +73,13 @@ def pictures_of(call: Reader, request: Json) -> dict[str, str]:
 
 
 def sent(request: Json, pictures: Mapping[str, str]) -> Json:
-    """The request with the content of its pictures."""
+    """The request with the content of its pictures, and without our own field about its route."""
 
     def shown(message: Json) -> Json:
         return {**message, "content": [_sent(part, pictures) for part in message["content"]]}
 
-    return {**request, "input": [shown(each) for each in request["input"]]}
+    body = {name: each for name, each in request.items() if name != made.FIELD}
+    return {**body, "input": [shown(each) for each in request["input"]]}
 
 
 def _sent(part: Json, pictures: Mapping[str, str]) -> Json:
@@ -94,6 +100,11 @@ def most_read(body: Json) -> int:
     and the model adds a few to each message."""
     texts = "".join(texts_of(body)).encode("utf-8", "surrogatepass")
     return len(texts) + image_tokens(body) + 200
+
+
+def bytes_shown(request: Json) -> int:
+    """How many bytes of what is judged a recorded request has beside its own texts."""
+    return int(request.get(SHOWN, {}).get("bytes", 0))
 
 
 def texts_of(body: Json) -> list[str]:

@@ -13,24 +13,32 @@ https://developers.openai.com/api/docs/guides/background
 from typing import Any
 
 from app.engine.call import Call
-from app.errors import Permanent, Retryable, Suspend
+from app.errors import Retryable, Suspend
 from app.platform import ActionOutput, Effect, Intent, Json, Made, Reuse, action
 from tasks import tariffs
-from tasks.openai.costs import cost, most
-from tasks.openai.responses import answers, calls
+from tasks.openai.responses import answers, calls, routed
 from tasks.openai.responses.calls import CREATE
+from tasks.openai.responses.ended import (
+    PAUSES,
+    is_free,
+    lost_cost,
+    note_pace,
+    spend,
+    watched,
+)
 from tasks.openai.responses.inputs import RespondInput, model_of
-from tasks.openai.responses.requests import body_of, most_read, pictures_of, request_of, sent
+from tasks.openai.responses.requests import body_of, pictures_of, request_of, sent
 from tasks.openai.settings import OpenAISettings
 from tasks.reuse import account_of, age_seconds
+from tasks.routing.inputs import ModelAsked
 from tasks.signatures import text_at
 
-_PAUSES = (5.0, 30.0)
-"""The seconds from a failed response to the next, of which there are so many."""
 _MAKING_SECONDS = 600.0
 
 
 def _names(operation: str, response: Json) -> Made:
+    if operation != CREATE:
+        return Made()  # nothing of it is kept at OpenAI
     return Made(effect_id=text_at(response, "id"))
 
 
@@ -47,8 +55,10 @@ def respond(call: Call, given: RespondInput) -> Json:
 
     Raises Permanent `cut_off` if the answer needs more tokens, `refused` if it is refused for its
     content, `answer_invalid` if it has not the form of `answer_schema`, and `response_<code>` with
-    OpenAI's code if the response has failed.
+    OpenAI's code if the response has failed. With a `route` or `quality`, see routed.py.
     """
+    if routed.is_routed(given):
+        return routed.answered(call, given)
     return _answered(call, given, max(1, len(_asked(call))))
 
 
@@ -80,42 +90,19 @@ def _answered(call: Call, given: RespondInput, number: int) -> Json:
     seen = call.once(CREATE, request, lambda r, key: calls.create(sent(r, pictures), key))
     intent = _asked(call)[-1]
     if intent.request["background"]:
-        seen = _watched(call, str(seen["id"]), intent.request)
+        seen = watched(call, str(seen["id"]), intent.request)
     return _ended(call, given, intent, seen, number)
-
-
-def _watched(call: Call, response: str, request: Json) -> Json:
-    """A response in the background that has ended. Raises Suspend while it has not.
-
-    Raises Permanent `response_lost` if OpenAI shows it no more. Then the most is booked that it may
-    have cost.
-    """
-    pause = OpenAISettings.current().poll_seconds
-    if call.external_id != response:
-        raise Suspend(response, poll_seconds=pause)
-    try:
-        seen = call.state_of(response, lambda: calls.retrieve(response), pause)
-    except Permanent as err:
-        assume(call, response, request)
-        raise Permanent(
-            "OpenAI does not show the response any more, so its answer is lost, and the most that"
-            f" it may have cost is booked: {err.message}",
-            code="response_lost",
-            detail={"response": response},
-        ) from err
-    if seen["is_running"]:
-        raise Suspend(response, poll_seconds=pause)
-    return seen
 
 
 def _ended(call: Call, given: RespondInput, intent: Intent, seen: Json, number: int) -> Json:
     """What follows from the response of this number, which has ended."""
     seen["tier"] = seen["tier"] or intent.request["service_tier"]
     spend(call, seen, intent.request)
+    note_pace(intent.request["model"], seen)
     error = seen["error"] or {}
     is_passing = seen["status"] == "failed" and error.get("code") in answers.PASSING
-    if is_passing and number <= len(_PAUSES) and _is_free(seen):
-        left = _PAUSES[number - 1] - call.age_seconds(intent)
+    if is_passing and number <= len(PAUSES) and is_free(seen):
+        left = PAUSES[number - 1] - call.age_seconds(intent)
         if left <= 0:
             return _answered(call, given, number + 1)
         if intent.request["background"]:
@@ -123,34 +110,6 @@ def _ended(call: Call, given: RespondInput, intent: Intent, seen: Json, number: 
         raise Retryable(f"the response failed: {error['message']}", code=error["code"], after=left)
     answers.require_whole(seen, intent.request["max_output_tokens"])
     return answers.output_of(seen, given.answer_schema)
-
-
-def _is_free(seen: Json) -> bool:
-    """Whether a response has cost nothing. What a model has read is paid, although it failed."""
-    return not seen["input_tokens"] and not seen["output_tokens"]
-
-
-def spend(call: Call, seen: Json, request: Json, instead: str | None = None) -> None:
-    """Book what a response that has ended has cost, once. `instead` is as in `Call.spend`.
-
-    One whose tokens OpenAI does not tell may have cost as much as it was allowed to. Only one that
-    has failed then has cost nothing: OpenAI tells no tokens if the model was not asked.
-    """
-    if seen.get("is_counted", True):
-        told = seen | {"tier": seen["tier"] or request["service_tier"]}
-        made = {"of": seen["id"], "model": seen["model"]}
-        tariffs.spend(call, "openai", cost(told), **made, instead=instead)
-    elif seen["status"] == "failed":
-        call.spend(0, of=seen["id"], model=seen["model"], instead=instead)
-    else:
-        assume(call, seen["id"], request, instead)
-
-
-def assume(call: Call, response: str, request: Json, instead: str | None = None) -> None:
-    """Book the most that a response may have cost, unless its cost was booked before. `instead` is
-    as in `Call.spend`."""
-    made = {"of": response, "model": request["model"]}
-    tariffs.assume(call, "openai", lost_cost(request), **made, instead=instead)
 
 
 class Tokens(ActionOutput):
@@ -168,7 +127,8 @@ class Response(ActionOutput):
     """What the model has written: `text`, and `answer`, which is that text by `answer_schema`.
 
     `response` is its id at OpenAI. It is null if the step has taken it from an equal step (see
-    `cache`).
+    `cache`). `route` are the models that were asked or passed over, the one that has answered last;
+    it is empty if the step named none. `score` are the points of the judge, if there is one.
     """
 
     text: str
@@ -177,6 +137,8 @@ class Response(ActionOutput):
     model: str
     tier: str | None
     tokens: Tokens
+    route: tuple[ModelAsked, ...] = ()
+    score: int | None = None
 
 
 respond.describe(
@@ -207,7 +169,8 @@ def _equal_request(call: Call, given: RespondInput) -> Json:
             part.pop("artifact", None)
     # What is asked is the same in the background and at another level of service.
     return {name: each for name, each in body.items() if name != "service_tier"} | {
-        "pictures": digests
+        "pictures": digests,
+        **routed.decides(given),
     }
 
 
@@ -223,12 +186,9 @@ respond.reuse = Reuse(
 
 @respond.costs_at_most
 def respond_ceiling(given: RespondInput) -> int:
-    """The cost of the one response that is paid for, if it writes as much as it may."""
-    return lost_cost(body_of(given))
+    """The cost of the one response that is paid for, if it writes as much as it may; with several
+    models or a judge, of one of each model and of its judgement."""
+    return routed.ceiling(given)
 
 
-@respond.costs_if_lost
-def lost_cost(request: Json) -> int:
-    """What OpenAI may bill for a response that is lost: as many tokens as it may write."""
-    written = request["max_output_tokens"]
-    return most(request["model"], most_read(request), written, request["service_tier"])
+respond.costs_if_lost(lost_cost)

@@ -24,6 +24,7 @@ ASKED: Json = {"input": "Heroes of space on stage", "max_output_tokens": 500}
 DRAWN: Json = {"prompt": "Heroes of space on stage", "size": "256x256"}
 SPOKEN: Json = {"text": "The fair opens at nine. Bring a friend.", "voice": "coral"}
 UPLOADED: Json = {"text": "The fair opens at nine.", "purpose": "user_data"}
+BAR: Json = {"min_words": 2, "banned_words": ["cheap"], "moderation": True}
 _DEAR = {"input": "\U0001f3aa" * 64_000, "instructions": "\U0001f3ad" * 1_000}
 
 
@@ -50,6 +51,11 @@ def respond(claim: Claim) -> Step:
 def respond_later(claim: Claim) -> Step:
     """A claimed step that a model answers in the background."""
     return claim("openai.respond", ASKED | {"background": True})
+
+
+def respond_gated(claim: Claim) -> Step:
+    """A claimed step whose answer must pass a bar."""
+    return claim("openai.respond", ASKED | {"route": {"models": ["gpt-6-luna"]}, "quality": BAR})
 
 
 def dearest_response(claim: Claim) -> Step:
@@ -210,6 +216,15 @@ CASES = Cases(
             is_written_off=True,
             dear={"openai__reasoning_tokens": 50_000},
             dearest=dearest_response,
+            part="gpt-6-luna",
+        ),
+        Effect(
+            "openai.respond",
+            respond_gated,
+            "responses.create",
+            "captions",
+            is_written_off=True,
+            part="gpt-6-luna",
         ),
         Effect(
             "openai.respond",
@@ -224,6 +239,7 @@ CASES = Cases(
             reads="responses.retrieve",
             told=tell,
             gives_up=timedelta(days=1, minutes=1),
+            part="gpt-6-luna",
         ),
         Effect(
             "openai.batch",

@@ -18,7 +18,7 @@ from chains.repair.reconcile import reconcile
 from tasks.openai.costs import cost
 from tasks.openai.responses import calls
 from tasks.openai.responses.adopting import find_response
-from tasks.openai.responses.responding import lost_cost
+from tasks.openai.responses.ended import lost_cost
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import ASKED, respond, respond_later, tell, told
 from tests.contract.openai.test_responses import spent, wait_for

@@ -231,7 +231,15 @@ def test_a_line_is_sent_with_its_picture(kernel: Kernel, vendors: Vendors) -> No
     assert max(each["bytes"] for each in lines()) > 100_000
 
 
-@pytest.mark.parametrize("more", [{"background": True}, {"service_tier": "flex"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"background": True},
+        {"service_tier": "flex"},
+        {"route": {"models": ["gpt-6-luna", "gpt-6-sol"]}},
+        {"quality": {"min_words": 2}},
+    ],
+)
 def test_a_line_has_no_level_of_service_and_no_background(more: Json) -> None:
     with pytest.raises(ValidationError):
         BatchInput(**ASKED | more)

@@ -314,6 +314,14 @@ def test_a_trial_without_an_effect_is_no_try_of_its_step(press: Vendor, shared: 
     assert press.asked == asked + 1
 
 
+def test_each_part_of_a_platform_has_circuits_of_its_own(press: Vendor, shared: str) -> None:
+    press.status = 503
+    opens(press)
+    with http.operation("press", "print", repeatable=True, part="left") as left:
+        assert http.send("POST", press.url, body=b"{}").status == 503
+    assert left.circuit == ("press", "print left")
+
+
 def test_many_steps_that_an_open_circuit_holds_back_do_not_come_again_at_once(
     press: Vendor, other: Other
 ) -> None:

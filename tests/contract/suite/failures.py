@@ -134,13 +134,14 @@ def held_by_a_circuit(
 ) -> None:
     """Another process has opened the circuit of the call: it is not made, and it is said why."""
     other = Guard(Stores(Shared(valkey_url)), lambda change: None)
+    name, call = f"{name} {called.part}".rstrip(), name
     for _ in range(LEAST_CALLS):
         passage = other.enter((called.platform, name), 4.0)
         other.leave(passage, is_served=False, why="it answered 503")
     other.close()
     circuits.share(valkey_url)
     try:
-        caught = held(called, prepared, vendors, name)
+        caught = held(called, prepared, vendors, call)
     finally:
         circuits.forget()
     assert caught.code == "circuit_open"

@@ -256,6 +256,10 @@ def test_a_planned_fault_fails_a_response_or_filters_it(
     filtered = openai_client.responses.create(model=MODEL, input=BRIEF)
     assert filtered.incomplete_details
     assert filtered.incomplete_details.reason == "content_filter"
+    sandbox.fault(**plan, **{"as": "written"}, text="Only rain", match="gpt-6-sol")
+    models = (MODEL, "gpt-6-sol")
+    made = [openai_client.responses.create(model=each, input=BRIEF) for each in models]
+    assert [each.output_text == "Only rain" for each in made] == [False, True]
 
 
 def test_a_long_prompt_is_written_to_the_cache_and_read_from_it(

@@ -46,6 +46,8 @@ class Asked:
     read_tokens: int
     is_answered: bool
     """Whether the input ends with the outputs of calls."""
+    said: str | None = None
+    """What the model writes, if a planned fault says it."""
 
     @property
     def prompt(self) -> str:

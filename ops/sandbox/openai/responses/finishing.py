@@ -5,6 +5,7 @@ planned fault of the kind `fail` decides otherwise, by its `as`:
 
 - `failed` (the usual one) with the error of its `code` and `error`;
 - `incomplete`, stopped by a filter of contents;
+- `written`: the model writes the `text` (with `match`, only the model that the request names);
 - `error`: a stream ends with this error after its first events (`after`), though its status is 200;
 - `reset`: the connection of a stream is lost after its first events, the response ends as it would.
 """
@@ -14,13 +15,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ops.sandbox.faults import Fault
 from ops.sandbox.openai.desk import Desk, tokens_of
 from ops.sandbox.openai.responses import items
 from ops.sandbox.openai.responses.asking import Asked, prompt_text
-from ops.sandbox.openai.writing.answers import reasons, thought, written
+from ops.sandbox.openai.writing.answers import Written, reasons, thought, written
 from ops.sandbox.openai.writing.caching import through_cache
 from ops.sandbox.openai.writing.functions import Function, called
 from ops.sandbox.store import Json
@@ -53,6 +54,8 @@ def ending(desk: Desk, call: Call, response: Json, asked: Asked) -> Ending:
         if kind == "failed":
             return Ending(final)
         return Ending(final, _after(fault), error, _ended(desk, response, asked))
+    if fault and kind == "written":
+        asked = replace(asked, said=str(fault.parameters.get("text", "")))
     final = _ended(desk, response, asked)
     if kind == "incomplete":
         final |= {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
@@ -137,6 +140,8 @@ def _message(desk: Desk, asked: Asked, most: int | None) -> tuple[Json, int, boo
     verbosity = (asked.body.get("text") or {}).get("verbosity")
     images = items.images_of(asked.items)
     found = written(desk.box, asked.prompt, asked.form, verbosity, images)
+    if asked.said is not None:
+        found = Written(asked.said)
     text, is_cut = _cut(found.text, most)
     part: Json = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     if found.is_refusal:
