@@ -5,7 +5,6 @@ Invariant: every step uploads its own input files, so that what was made for a s
 https://replicate.com/docs/topics/predictions/lifecycle
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,14 +22,15 @@ from app.platform import (
     Undo,
     action,
 )
-from app.tariffs.book import Cost
-from tasks import tariffs
 from tasks.kept_files import KeptFile
 from tasks.replicate import asking, finding, outputs, pricing
 from tasks.replicate.asking import PredictInput, model_name
 from tasks.replicate.client import ReplicateApi, api
+from tasks.replicate.failover import running as failover
+from tasks.replicate.failover.ended import book, unsuccessful
 from tasks.replicate.settings import ReplicateSettings
 from tasks.reuse import account_of, age_seconds
+from tasks.routing.inputs import ModelAsked
 from tasks.signatures import text_at
 
 _DONE = ("succeeded", "skipped", "compensated")
@@ -56,9 +56,13 @@ def predict(call: Call, given: PredictInput) -> Json:
     {output, files, text} too.
 
     Raises Permanent with the model's own message if the prediction fails, `prediction_canceled` if
-    it was stopped, and `prediction_aborted` if its time was over before it began.
+    it was stopped, and `prediction_aborted` if its time was over before it began. With several
+    `models`, see failover.py.
     """
     replicate = api()
+    if given.models is not None:
+        made = failover.succeeded(call, given, replicate)
+        return _made(call, given, made.prediction, made.seen) | {"route": made.route}
     # After a wait the id of the prediction is known, so nothing is uploaded or created again.
     known = call.external_id or asking.start(call, given, replicate)
     pause = ReplicateSettings.current().poll_seconds
@@ -67,12 +71,18 @@ def predict(call: Call, given: PredictInput) -> Json:
     seen = call.state_of(known, lambda: replicate.prediction(known), pause)
     if seen["is_running"]:
         raise Suspend(known, poll_seconds=pause)
-    _book(call, known, seen, _paid_for(given), call.sendings(finding.CREATE))
+    book(call, known, seen, _paid_for(given), call.sendings(finding.CREATE))
     if seen["status"] != "succeeded":
-        raise _unsuccessful(known, seen)
+        raise unsuccessful(known, seen)
+    return _made(call, given, known, seen)
+
+
+def _made(call: Call, given: PredictInput, prediction: str, seen: Json) -> Json:
+    """What a prediction has made that has succeeded, once its files are kept."""
     if given.is_swap:
-        return _of_picture(known, outputs.kept_picture(call, outputs.picture(replicate, seen)))
-    return _whole(call, known, seen)
+        kept = outputs.kept_picture(call, outputs.picture(api(), seen))
+        return _of_picture(prediction, kept)
+    return _whole(call, prediction, seen)
 
 
 class Prediction(ActionOutput):
@@ -81,7 +91,8 @@ class Prediction(ActionOutput):
     `prediction` is null if the step has taken the picture from an equal step (see `cache`). A
     prediction that is no face swap may have made no picture: then these are null. Its `output` is
     that of the model, in which each file is a file as in `files`; `text` is the output if it is a
-    text, also one that came in parts.
+    text, also one that came in parts. `route` are the models that were asked or passed over, the
+    one that has made it last; it is empty if the step named one model.
     """
 
     picture: KeptFile | None
@@ -91,6 +102,7 @@ class Prediction(ActionOutput):
     output: Any = None
     files: tuple[KeptFile, ...] = ()
     text: str | None = None
+    route: tuple[ModelAsked, ...] = ()
 
 
 predict.describe(
@@ -122,43 +134,6 @@ def _whole(call: Call, prediction: str, seen: Json) -> Json:
     return _of_picture(prediction, pictures[0] if pictures else None) | shown
 
 
-def _unsuccessful(prediction: str, seen: Json) -> Permanent:
-    told = {
-        "aborted": "its time was over before it began, so that it has cost nothing",
-        "canceled": "it was stopped, by a person or because its time was over",
-    }
-    why = told.get(seen["status"], f"it ended as {seen['status']}")
-    return Permanent(
-        str(seen["error"] or f"the prediction has no result: {why}"),
-        code=f"prediction_{seen['status']}",
-        detail={"prediction": prediction},
-    )
-
-
-def _book(
-    call: Call, prediction: str, seen: Json, model: str, intents: list[Intent] | tuple[Intent, ...]
-) -> None:
-    paid = predict_cost(seen, model, pricing.hardware_of(intents))
-    tariffs.spend(call, "replicate", paid, of=prediction, model=model)
-
-
-def predict_cost(seen: Json, model: str, hardware: str) -> Cost:
-    """What an ended prediction costs. If it is not known for how long it ran, as much as the
-    longest, as an estimate."""
-    if seen["predict_seconds"] is not None:
-        return pricing.cost(seen, model, hardware)
-    settings = ReplicateSettings.current()
-    least, most = (
-        pricing.cost(seen | {"predict_seconds": seconds}, model, hardware)
-        for seconds in (0.0, settings.ceiling_seconds)
-    )
-    if least == most:
-        # It is not paid by its seconds.
-        return most
-    unknown = (hardware or settings.hardware, "seconds")
-    return replace(most, estimated=(*most.estimated, unknown))
-
-
 def _paid_for(given: PredictInput) -> str:
     return given.deployment or model_name(given.model)
 
@@ -169,7 +144,6 @@ def _account() -> Json:
 
 
 def _equal_request(call: Call, given: PredictInput) -> Json:
-    runs = asking.target(given, api())
     digests: Json = {}
     for role, artifacts in asking.roles(given).items():
         digests[role] = (
@@ -178,6 +152,11 @@ def _equal_request(call: Call, given: PredictInput) -> Json:
             else call.artifacts.digest(artifacts)
         )
     mark = {"mark": provenance.DIGITAL_SOURCE_TYPE}
+    if given.models is not None:
+        # What any of the models makes is a result of all of them.
+        models = [each.model_dump() for each in given.models]
+        return {"models": models, "input": given.input, "files": digests, **mark}
+    runs = asking.target(given, api())
     if given.is_swap and "version" in runs.request:
         return {"version": runs.model.version, **mark, **digests}
     return {"runs": runs.request, "input": given.input, "files": digests, **mark}
@@ -228,6 +207,8 @@ predict.reuse = Reuse(
 def predict_ceiling(given: PredictInput) -> int:
     """The most that a prediction is expected to cost: Replicate itself sets no limit but its own
     time-out."""
+    if given.models is not None:
+        return failover.ceiling(given)
     settings, model = ReplicateSettings.current(), _paid_for(given)
     return pricing.price(model, settings.ceiling_seconds, settings.ceiling_pictures).micro_usd
 
@@ -250,8 +231,9 @@ def discard(call: Call, undo: Undo) -> Json:
     result, seen = _stop(replicate, known) if known else ("nothing", None)
     if known and seen is not None:
         given = undo.input or {}
-        model = given.get("deployment") or model_name(given.get("model"))
-        _book(call, known, seen, model, undo.intents)
+        own = failover.paid_for(given, undo.intents, known)
+        model = own or given.get("deployment") or model_name(given.get("model"))
+        book(call, known, seen, model, undo.intents)
     ours = [] if undo.is_orphan else call.artifacts.written()
     erased = sum(call.artifacts.erase(each["id"]) for each in ours)
     is_in_use = undo.is_orphan and undo.status not in _DONE

@@ -8,7 +8,7 @@ from app import db
 from app.errors import NotServed
 from ops.sandbox.replicate.gallery import HELLO_WORLD, OWNER
 from tasks.replicate import answers
-from tasks.replicate.actions import predict_cost
+from tasks.replicate.failover.ended import predict_cost
 from tasks.replicate.settings import ReplicateSettings
 from tasks.replicate.training import training_cost
 from tests.contract.cases import Claim
