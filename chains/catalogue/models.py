@@ -1,4 +1,5 @@
-"""The models of vendors that live definitions and schedules name, as the input `model` of a step.
+"""The models of vendors that live definitions and schedules name in the inputs of steps: as
+`model`, in the list `models` or the `route`, or as the judge of the `quality`.
 
 A model that a workflow's own input names is known by its use (app/tariffs/in_use.py).
 """
@@ -9,7 +10,6 @@ from typing import Any
 import structlog
 
 from app import db
-from app.platform import ActionInput
 from chains import registry
 from chains.actions import actions
 from chains.language.definition import Definition, OtherAction, Step
@@ -18,7 +18,10 @@ from chains.language.tree import nodes
 
 log = structlog.get_logger()
 
-FIELD = "model"
+FIELD, _LIST = "model", "models"
+_FIELDS = (FIELD, _LIST, "route", "quality")
+_OF_MODELS = ("constants", "rename")
+"""What a model is given, which may have any names."""
 _MOST_SCHEDULES = 1_000
 # A version counts while workflows may start with it, or still run.
 _LIVE = """
@@ -65,13 +68,27 @@ def _chosen(definition: Definition) -> Iterator[tuple[str, Any]]:
         for each in (step, step.compensation):
             if not isinstance(each, Step | OtherAction) or each.action not in known:
                 continue
-            value = each.with_.get(FIELD)
-            if value is not None and _takes_model(known[each.action].input):
-                yield known[each.action].platform, value
+            taken = known[each.action].input
+            for field in _FIELDS:
+                if field in taken.model_fields and each.with_.get(field) is not None:
+                    for value in _named_in(field, each.with_[field]):
+                        yield known[each.action].platform, value
 
 
-def _takes_model(given: type[ActionInput]) -> bool:
-    return FIELD in given.model_fields
+def _named_in(field: str, value: Any) -> Iterator[Any]:
+    """What is named as a model in the value of a field, at any depth."""
+    if field == FIELD:
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            if isinstance(each, dict):
+                yield from _named_in("", each)
+            elif field == _LIST:
+                yield each
+    elif isinstance(value, dict):
+        for inner, each in value.items():
+            if inner not in _OF_MODELS:
+                yield from _named_in(inner, each)
 
 
 def _rendered(reference: Any, given: Mapping[str, Any]) -> Any:

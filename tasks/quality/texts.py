@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from app.platform import ActionInput
+from tasks.quality import language
 
 _MOST = 1_000_000
 _NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
@@ -15,20 +16,34 @@ _NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "
 
 Count = Annotated[int, Field(ge=1, le=_MOST)]
 Word = Annotated[str, Field(min_length=1, max_length=100)]
+Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class TextBar(ActionInput):
-    """What a text must be: so long, and without these words.
+    """What a text must be: so long, in one of these languages, and without these words.
 
-    Words are counted between white space. `banned_words` are words or phrases, in upper or lower
-    case; of scripts without spaces, any part of a text counts.
+    Words are counted between white space. Of a text with fewer than 20 letters the language cannot
+    be told, and any is right. `banned_words` are words or phrases, in upper or lower case; of
+    scripts without spaces, any part of a text counts.
     """
 
     min_characters: Count | None = None
     max_characters: Count | None = None
     min_words: Count | None = None
     max_words: Count | None = None
+    language: Code | list[Code] | None = None
     banned_words: list[Word] = Field(default=[], max_length=500)
+
+    @field_validator("language")
+    @classmethod
+    def _is_known(cls, given: str | list[str] | None) -> str | list[str] | None:
+        codes = [given] if isinstance(given, str) else given
+        if codes == []:
+            raise ValueError("must name a language")
+        unknown = sorted({*(codes or ())} - language.LANGUAGES)
+        if unknown:
+            raise ValueError(f"cannot be told apart: {', '.join(unknown)}")
+        return given
 
     @field_validator("banned_words")
     @classmethod
@@ -53,6 +68,11 @@ def missed(bar: TextBar, text: str) -> dict[str, str]:
     {'min_words': '2 words, at least 3 are wanted', 'banned_words': 'it has "cheap"'}
     """
     found = dict(_lengths(bar, text))
+    if bar.language is not None:
+        wanted = [bar.language] if isinstance(bar.language, str) else bar.language
+        seen = language.language_of(text)
+        if seen is not None and seen not in wanted:
+            found["language"] = f"it is in {seen}, and {' or '.join(wanted)} is wanted"
     folded = _folded(text)
     banned = [each for each in bar.banned_words if _pattern(_folded(each)).search(folded)]
     if banned:

@@ -22,13 +22,15 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks import tariffs
 from tasks.kept_files import KeptFile
 from tasks.replicate import asking, finding, outputs, pricing
 from tasks.replicate.asking import PredictInput, model_name
 from tasks.replicate.client import ReplicateApi, api
+from tasks.replicate.failover import running as failover
+from tasks.replicate.failover.ended import book, unsuccessful
 from tasks.replicate.settings import ReplicateSettings
 from tasks.reuse import account_of, age_seconds
+from tasks.routing.inputs import ModelAsked
 from tasks.signatures import text_at
 
 _DONE = ("succeeded", "skipped", "compensated")
@@ -54,9 +56,13 @@ def predict(call: Call, given: PredictInput) -> Json:
     {output, files, text} too.
 
     Raises Permanent with the model's own message if the prediction fails, `prediction_canceled` if
-    it was stopped, and `prediction_aborted` if its time was over before it began.
+    it was stopped, and `prediction_aborted` if its time was over before it began. With several
+    `models`, see failover.py.
     """
     replicate = api()
+    if given.models is not None:
+        made = failover.succeeded(call, given, replicate)
+        return _made(call, given, made.prediction, made.seen) | {"route": made.route}
     # After a wait the id of the prediction is known, so nothing is uploaded or created again.
     known = call.external_id or asking.start(call, given, replicate)
     pause = ReplicateSettings.current().poll_seconds
@@ -65,13 +71,18 @@ def predict(call: Call, given: PredictInput) -> Json:
     seen = call.state_of(known, lambda: replicate.prediction(known), pause)
     if seen["is_running"]:
         raise Suspend(known, poll_seconds=pause)
-    _book(call, known, seen, _paid_for(given), call.sendings(finding.CREATE))
+    book(call, known, seen, _paid_for(given), call.sendings(finding.CREATE))
     if seen["status"] != "succeeded":
-        raise _unsuccessful(known, seen)
+        raise unsuccessful(known, seen)
+    return _made(call, given, known, seen)
+
+
+def _made(call: Call, given: PredictInput, prediction: str, seen: Json) -> Json:
+    """What a prediction has made that has succeeded, once its files are kept."""
     if given.is_swap:
-        kept = outputs.adopt_picture(call, replicate, seen)
-        return _of_picture(known, kept) if kept["is_marked"] else _unmarked(known, kept)
-    return _whole(call, known, seen)
+        kept = outputs.adopt_picture(call, api(), seen)
+        return _of_picture(prediction, kept) if kept["is_marked"] else _unmarked(prediction, kept)
+    return _whole(call, prediction, seen)
 
 
 class LeftFile(ActionOutput):
@@ -91,7 +102,8 @@ class Prediction(ActionOutput):
     prediction that is no face swap may have made no picture: then these are null. Its `output` is
     that of the model, in which each file is a file as in `files`; `text` is the output if it is a
     text, also one that came in parts. Both are null if the output is too large for a record: then
-    it is the file `output_file`. `left` are files that were not copied.
+    it is the file `output_file`. `left` are files that were not copied. `route` are the models that
+    were asked or passed over, the one that has made it last; it is empty if the step named one.
     """
 
     picture: KeptFile | None
@@ -103,6 +115,7 @@ class Prediction(ActionOutput):
     text: str | None = None
     output_file: KeptFile | None = None
     left: tuple[LeftFile, ...] = ()
+    route: tuple[ModelAsked, ...] = ()
 
 
 predict.describe(
@@ -137,26 +150,6 @@ def _whole(call: Call, prediction: str, seen: Json) -> Json:
     return _of_picture(prediction, pictures[0] if pictures else None) | shown
 
 
-def _unsuccessful(prediction: str, seen: Json) -> Permanent:
-    told = {
-        "aborted": "its time was over before it began, so that it has cost nothing",
-        "canceled": "it was stopped, by a person or because its time was over",
-    }
-    why = told.get(seen["status"], f"it ended as {seen['status']}")
-    return Permanent(
-        str(seen["error"] or f"the prediction has no result: {why}"),
-        code=f"prediction_{seen['status']}",
-        detail={"prediction": prediction},
-    )
-
-
-def _book(
-    call: Call, prediction: str, seen: Json, model: str, intents: list[Intent] | tuple[Intent, ...]
-) -> None:
-    paid = pricing.cost(seen, model, intents)
-    tariffs.spend(call, "replicate", paid, of=prediction, model=model)
-
-
 def _paid_for(given: PredictInput) -> str:
     return given.deployment or model_name(given.model)
 
@@ -167,7 +160,6 @@ def _account() -> Json:
 
 
 def _equal_request(call: Call, given: PredictInput) -> Json:
-    runs = asking.target(given, api())
     digests: Json = {}
     for role, artifacts in asking.roles(given).items():
         digests[role] = (
@@ -176,6 +168,11 @@ def _equal_request(call: Call, given: PredictInput) -> Json:
             else call.artifacts.digest(artifacts)
         )
     mark = {"mark": provenance.DIGITAL_SOURCE_TYPE}
+    if given.models is not None:
+        # What any of the models makes is a result of all of them.
+        models = [each.model_dump() for each in given.models]
+        return {"models": models, "input": given.input, "files": digests, **mark}
+    runs = asking.target(given, api())
     if given.is_swap and "version" in runs.request:
         return {"version": runs.model.version, **mark, **digests}
     return {"runs": runs.request, "input": given.input, "files": digests, **mark}
@@ -226,12 +223,15 @@ predict.reuse = Reuse(
 
 @predict.costs_at_most_within
 def predict_ceiling(given: PredictInput, timeout_seconds: float) -> int:
-    """The most that a prediction of a step with this time-out may cost."""
+    """The most that the predictions of a step with this time-out may cost: one, or one of each of
+    its models."""
+    if given.models is not None:
+        return failover.ceiling(given, timeout_seconds)
     return pricing.most(_paid_for(given), timeout_seconds)
 
 
 predict.allowance = lambda given, timeout_seconds: pricing.allowance_of_prediction(
-    _paid_for(given), timeout_seconds
+    predict_ceiling(given, timeout_seconds), timeout_seconds
 )
 
 
@@ -253,8 +253,9 @@ def discard(call: Call, undo: Undo) -> Json:
     result, seen = _stop(replicate, known) if known else ("nothing", None)
     if known and seen is not None:
         given = undo.input or {}
-        model = given.get("deployment") or model_name(given.get("model"))
-        _book(call, known, seen, model, undo.intents)
+        own = failover.paid_for(given, undo.intents, known)
+        model = own or given.get("deployment") or model_name(given.get("model"))
+        book(call, known, seen, model, undo.intents)
     ours = [] if undo.is_orphan else call.artifacts.written()
     erased = sum(call.artifacts.erase(each["id"]) for each in ours)
     is_in_use = undo.is_orphan and undo.status not in _DONE

@@ -16,12 +16,12 @@ from tasks import tariffs
 from tasks.replicate import finding, ownership
 from tasks.replicate.answers import Model
 from tasks.replicate.client import ReplicateApi
+from tasks.replicate.failover.alternatives import NAME, Alternative
 from tasks.replicate.settings import ReplicateSettings
 from tasks.reuse import Reusable
 
-_NAME = r"^\w[\w.-]*/\w[\w.-]*"
 _FILES = 20
-_FILE_SECONDS = 43_200.0
+FILE_SECONDS = 43_200.0
 """For how long an uploaded file is used: half the day after which Replicate deletes it, as the
 prediction may have to wait for its start."""
 Artifact = str | list[str]
@@ -36,20 +36,30 @@ class PredictInput(Reusable):
 
     `model` is `owner/name` or `owner/name:version`; without a version, a model that is not official
     runs in its latest one. `deployment` is the `owner/name` of a deployment. Without both, a face
-    swap uses the configured model.
+    swap uses the configured model. `models` are several that do the same job, of which the next is
+    run if one cannot be or does not work.
     """
 
     source: str | None = Field(default=None, min_length=1, max_length=64)
     target: str | None = Field(default=None, min_length=1, max_length=64)
-    model: str | None = Field(default=None, pattern=rf"{_NAME}(:\w+)?$", max_length=200)
-    deployment: str | None = Field(default=None, pattern=rf"{_NAME}$", max_length=200)
+    model: str | None = Field(default=None, pattern=rf"{NAME}(:\w+)?$", max_length=200)
+    deployment: str | None = Field(default=None, pattern=rf"{NAME}$", max_length=200)
     input: dict[str, JsonValue] | None = Field(default=None, max_length=200)
     files: dict[str, Artifact] | None = Field(default=None, max_length=_FILES)
+    models: list[Alternative] | None = Field(default=None, min_length=1, max_length=10)
 
     @property
     def is_swap(self) -> bool:
         """Whether a face is swapped."""
         return self.source is not None
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> "PredictInput":
+        if self.models is not None and (self.model or self.deployment):
+            raise ValueError("give `models`, or one `model` or `deployment`")
+        if len({each.name for each in self.models or ()}) < len(self.models or ()):
+            raise ValueError("`models` has a model twice")
+        return self
 
     @model_validator(mode="after")
     def _is_whole(self) -> "PredictInput":
@@ -63,8 +73,8 @@ class PredictInput(Reusable):
             return self
         if self.input is None and self.files is None:
             raise ValueError("give `source` and `target`, or the model's `input` or `files`")
-        if self.model is None and self.deployment is None:
-            raise ValueError("without a face swap, give `model` or `deployment`")
+        if self.model is None and self.deployment is None and self.models is None:
+            raise ValueError("without a face swap, give `model`, `deployment` or `models`")
         if set(self.input or ()) & set(self.files or ()):
             raise ValueError("an input is either in `input` or in `files`")
         if sum(len(_ids(each)) for each in (self.files or {}).values()) > _FILES:
@@ -90,14 +100,15 @@ def model_name(chosen: str | None) -> str:
     return chosen or ReplicateSettings.current().face_swap_model
 
 
-def target(given: PredictInput, replicate: ReplicateApi) -> Target:
-    """What runs the step's prediction, as Replicate says it now."""
-    if given.deployment is not None:
-        runs = replicate.deployment(given.deployment)
+def target(given: PredictInput, replicate: ReplicateApi, one: Alternative | None = None) -> Target:
+    """What runs the step's prediction, or that of one of its models, as Replicate says it now."""
+    chosen = one or given
+    if chosen.deployment is not None:
+        runs = replicate.deployment(chosen.deployment)
         name = f"{runs['model']}:{runs['version']}"
-        request = {"deployment": given.deployment, "version": runs["version"]}
+        request = {"deployment": chosen.deployment, "version": runs["version"]}
         return Target(replicate.model(name), name, request, runs["hardware"])
-    name = model_name(given.model)
+    name = model_name(chosen.model)
     model = replicate.model(name)
     if model.is_official:
         return Target(model, name, {"official": name})
@@ -116,12 +127,21 @@ def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
         return str(made["id"])
     if given.deployment is None:
         _require_alive(call, model_name(given.model))
-    _require_own(call, given)
+    require_own(call, given)
     runs = target(given, replicate)
     # The latest version of a model may end before the model.
     _require_alive(call, runs.name)
+    names = names_of(runs, given)
     _begin(call, given)
-    inputs, has_files = _inputs(call, given, runs, replicate)
+    files = uploads(call, given, replicate)
+    own = {names.get(role, role): urls for role, urls in files.items()}
+    request = request_of(call, given, runs, {**(given.input or {}), **own})
+    made = call.once(finding.CREATE, request, lambda r, _key: replicate.create_prediction(r))
+    return str(made["id"])
+
+
+def request_of(call: Call, given: PredictInput, runs: Target, inputs: Json) -> Json:
+    """The request for a prediction with these inputs."""
     request = {
         **runs.request,
         "input": inputs,
@@ -130,16 +150,14 @@ def start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
         # prediction has cost much.
         "webhook_events_filter": ["start", "completed"],
         "cancel_after": finding.lifetime(call),
-        "is_marked": not has_files,
+        "is_marked": not any(_ids(each) for each in roles(given).values()),
         "is_text": runs.model.is_text,
     }
-    if runs.hardware:
-        request["hardware"] = runs.hardware
-    made = call.once(finding.CREATE, request, lambda r, _key: replicate.create_prediction(r))
-    return str(made["id"])
+    return request | {"hardware": runs.hardware} if runs.hardware else request
 
 
-def _require_own(call: Call, given: PredictInput) -> None:
+def require_own(call: Call, given: PredictInput | Alternative) -> None:
+    """Raise Permanent if another organisation has the deployment or the model that is named."""
     if given.deployment is not None:
         ownership.require(call, ownership.DEPLOYMENT, given.deployment)
     elif given.model is not None:
@@ -174,7 +192,7 @@ def _is_over(call: Call, known: list[Intent], uploads: list[Intent]) -> bool:
     is looked up instead."""
     if not uploads or any(each.operation == finding.CREATE for each in known):
         return False
-    return call.age_seconds(min(uploads, key=lambda each: each.first_sent_at)) > _FILE_SECONDS
+    return call.age_seconds(min(uploads, key=lambda each: each.first_sent_at)) > FILE_SECONDS
 
 
 def roles(given: PredictInput) -> dict[str, Artifact]:
@@ -185,30 +203,33 @@ def roles(given: PredictInput) -> dict[str, Artifact]:
     return dict(sorted((given.files or {}).items()))
 
 
-def _inputs(
-    call: Call, given: PredictInput, runs: Target, replicate: ReplicateApi
-) -> tuple[Json, bool]:
-    """The inputs of the prediction, and whether any of them is a file of this step."""
-    names = {}
-    if given.is_swap:
-        _require_faces(runs)
-        names = {"source": runs.model.source_input, "target": runs.model.target_input}
-    inputs: Json = dict(given.input or {})
+def uploads(call: Call, given: PredictInput, replicate: ReplicateApi) -> Json:
+    """Upload the files of the step: the address of each, or a list of them, by its role."""
+    found: Json = {}
     for role, artifacts in roles(given).items():
         urls = [
             _upload(call, replicate, f"{role}-{at}" if at else role, each)
             for at, each in enumerate(_ids(artifacts))
         ]
-        inputs[names.get(role, role)] = urls if isinstance(artifacts, list) else urls[0]
-    return inputs, any(_ids(each) for each in roles(given).values())
+        found[role] = urls if isinstance(artifacts, list) else urls[0]
+    return found
 
 
-def _require_faces(runs: Target) -> None:
-    if not runs.model.source_input or not runs.model.target_input:
+def names_of(runs: Target, given: PredictInput, one: Alternative | None = None) -> dict[str, str]:
+    """What the model calls the two pictures of a face swap; nothing for another step.
+
+    Raises Permanent `model_unsuitable` if it has no such inputs, and `one` of the step's models
+    does not say what they are called.
+    """
+    if not given.is_swap:
+        return {}
+    names = {"source": runs.model.source_input, "target": runs.model.target_input}
+    if not all(names[role] or (one and one.rename.get(role)) for role in names):
         raise Permanent(
             f"the model {runs.name} has no inputs for a source picture and a target picture",
             code="model_unsuitable",
         )
+    return {role: name for role, name in names.items() if name}
 
 
 def _ids(artifacts: Artifact) -> list[str]:

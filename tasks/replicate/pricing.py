@@ -38,7 +38,7 @@ def cost(seen: Json, model: str, sent: Sequence[Intent]) -> Cost:
     """
     if seen["status"] == "aborted":
         return Cost(0)
-    request = _request(sent)
+    request = _request(sent, seen["id"])
     hardware = str(request.get("hardware", ""))
     seconds, pictures = seen["predict_seconds"], outputs.count(seen)
     item = "" if hardware else _sold_by(model, PICTURES)
@@ -80,9 +80,9 @@ def allowance(micro_usd: int, seconds: float, *, has_place: bool = True) -> Allo
     )
 
 
-def allowance_of_prediction(model: str, timeout_seconds: float) -> Allowance:
+def allowance_of_prediction(micro_usd: int, timeout_seconds: float) -> Allowance:
     """What a prediction takes: a place until it ends, and the most that it may cost."""
-    return allowance(most(model, timeout_seconds), _lives(timeout_seconds))
+    return allowance(micro_usd, _lives(timeout_seconds))
 
 
 def most_of_deployment(hardware: str, min_instances: int) -> int:
@@ -151,9 +151,11 @@ def _lives(timeout_seconds: float) -> float:
     return seconds + max(_LEAST_MARK, seconds * _MARK_PART)
 
 
-def _request(sent: Sequence[Intent]) -> Json:
-    made = [each.request for each in sent if each.operation == CREATE]
-    return made[-1] if made else {}
+def _request(sent: Sequence[Intent], prediction: str) -> Json:
+    """The request that has made a prediction; the last one if no record names it."""
+    made = [each for each in sent if each.operation == CREATE]
+    own = [each for each in made if (each.response or {}).get("id") == prediction]
+    return (own or made)[-1].request if made else {}
 
 
 def _micro_usd(usd: Decimal | None) -> int | None:

@@ -174,6 +174,10 @@ def _sdk(settings: ReplicateSettings) -> "Client":
     )
 
 
+_CODES = {"Invalid version or not permitted": "version_gone"}
+"""The codes of refusals that have none, by their titles."""
+
+
 def _refused(reply: http.HttpReply) -> Outcome:
     """The outcome of an answer that is no success. Errors have problem details (RFC 7807).
 
@@ -188,6 +192,6 @@ def _refused(reply: http.HttpReply) -> Outcome:
         message if isinstance(message, str) else json.dumps(message),
         setting=SETTING,
         headers=reply.headers,
-        code="not_found" if reply.status == 404 else None,
+        code="not_found" if reply.status == 404 else _CODES.get(str(said.get("title"))),
         is_exhausted=reply.status == 402,
     )

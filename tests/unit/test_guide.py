@@ -82,9 +82,10 @@ def test_the_steps_of_the_guide_for_replicate_are_valid() -> None:
 
 
 def test_the_steps_of_the_guide_for_several_models_are_valid() -> None:
-    (ask,) = (json.loads(text) for text in blocks(ROUTING_GUIDE, "json"))
-    examine(definition_of({"name": "routing", "do": ask}), actions())
+    ask, swap = (json.loads(text) for text in blocks(ROUTING_GUIDE, "json"))
+    examine(definition_of({"name": "routing", "do": {"sequence": [ask, swap]}}), actions())
     checked_input(actions()["openai.respond"], ask["with"] | {"input": "Dear all"})
+    checked_input(actions()["replicate.predict"], swap["with"] | {"source": "a", "target": "b"})
 
 
 def test_the_definition_with_every_kind_of_node_runs_to_its_end() -> None:

@@ -152,6 +152,19 @@ def test_a_model_that_a_definition_or_a_schedule_names_is_told_of(
     assert _listed(client, operator) == ["acme/nightly"]
 
 
+def test_each_model_of_a_route_a_judge_and_a_list_is_named(settings: Settings) -> None:
+    ask = {"step": "ask", "action": "openai.respond", "with": {
+        "input": "x", "route": {"models": ["gpt-a", {"$": "input.model"}, "gpt-b"]},
+        "quality": {"judge": {"criteria": "model", "model": "gpt-judge"}}}}  # fmt: skip
+    one = {"model": "acme/a", "rename": {"model": "x"}, "constants": {"model": "none"}}
+    models_of_swap = [one, {"deployment": "acme/d"}, {"model": "acme/b"}]
+    swap = _swap("x")
+    swap["with"] = {"source": "1", "target": "2", "models": models_of_swap}
+    versions.register({"name": "routed", "do": {"sequence": [ask, swap]}}, activates=True)
+    openai = {("openai", each) for each in ("gpt-a", "gpt-b", "gpt-judge")}
+    assert models.named() == openai | {("replicate", "acme/a"), ("replicate", "acme/b")}
+
+
 def test_a_model_that_steps_have_used_lately_is_told_of(settings: Settings) -> None:
     current.keep_end("openai", End("gpt-x", current.today() + timedelta(days=40)))
     current.forget()

@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from ops.sandbox.replicate.gallery import HELLO_WORLD, OWNER, STYLE
+from ops.sandbox.replicate.gallery import FACE_SWAP, HELLO_WORLD, OWNER, PORTRAIT, STYLE
 from tasks.replicate.client import api
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
 from tests.contract.pictures import small, upload
@@ -17,6 +17,11 @@ HELLO = {
     "input": {"text": "Alice"},
 }
 MINE = f"{OWNER}/mine"
+SWAPS: list[dict[str, Any]] = [
+    {"model": FACE_SWAP.full_name},
+    {"model": f"{PORTRAIT.full_name}:{PORTRAIT.version}", "constants": {"upscale": 1}},
+]
+"""Two models that swap faces, whose inputs have other names and whose outputs have other shapes."""
 DEPLOYMENT: dict[str, Any] = {
     "name": "fuzzed",
     "full_name": f"{OWNER}/fuzzed",
@@ -33,6 +38,12 @@ def predict(claim: Claim) -> Step:
     step = claim("replicate.predict", {})
     photos = {role: upload(step, small("astronaut.png")) for role in ("source", "target")}
     return replace(step, given=photos)
+
+
+def predict_either(claim: Claim) -> Step:
+    """A claimed step that swaps a face by one of two models."""
+    step = predict(claim)
+    return replace(step, given=step.given | {"models": SWAPS})
 
 
 def train(claim: Claim) -> Step:
@@ -87,6 +98,7 @@ PREDICT = Effect(
     # Any picture costs alike: the time that the model runs.
     dearest=predict,
 )
+PREDICT_EITHER = replace(PREDICT, prepare=predict_either, dearest=predict_either)
 TRAIN = Effect(
     "replicate.train",
     train,
@@ -128,5 +140,5 @@ CASES = Cases(
         lambda at: {"id": "prediction1", "status": "succeeded", "output": None},
         ("msg_1", "prediction1", "prediction.succeeded"),
     ),
-    (PREDICT, TRAIN, DEPLOY),
+    (PREDICT, PREDICT_EITHER, TRAIN, DEPLOY),
 )

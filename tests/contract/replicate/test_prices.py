@@ -133,7 +133,7 @@ def test_a_short_time_out_makes_the_ceiling_low(step: Claim, timeout: float, mos
 def test_no_prediction_lives_longer_than_is_reserved(step: Claim, timeout: float) -> None:
     prepared = step("replicate.predict", {})
     call = replace(prepared.call(), timeout_seconds=timeout)
-    longest = pricing.allowance_of_prediction("acme/swap", timeout).seconds
+    longest = pricing.allowance_of_prediction(0, timeout).seconds
     for generation in range(200):
         marked = replace(call, claim=replace(call.claim, generation=generation))
         assert finding.lifetime(marked) <= longest
