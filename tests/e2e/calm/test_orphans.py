@@ -57,13 +57,15 @@ def test_a_prediction_that_tells_of_itself_while_its_step_is_unknown_is_adopted(
 
     def has_told() -> list[Json]:
         return stack.rows(
-            "SELECT kind FROM webhook_deliveries WHERE effect_workflow_id = %s AND fate IS NULL",
+            "SELECT effect_id FROM webhook_deliveries WHERE effect_workflow_id = %s"
+            " AND platform = 'replicate' ORDER BY received_at",
             campaign.id,
         )
 
-    until("the prediction to tell of itself", has_told, 20.0, campaign.dump)
-    assert campaign.steps()["swap[0].render"]["external_id"] is None
+    told = until("the prediction to tell of itself", has_told, 20.0, campaign.dump)
     campaign.ended("succeeded")
+    assert campaign.steps()["swap[0].render"]["external_id"] == told[0]["effect_id"]
+    assert campaign.kinds("swap[0].render")[0] == "StepOutcomeUnknown", campaign.dump()
     counts = campaign.counts()
     assert (counts["predictions"], counts["predictions_canceled"]) == (1, 0), campaign.dump()
     assert orphans(campaign) == []

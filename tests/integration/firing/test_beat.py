@@ -47,6 +47,7 @@ def test_celerys_own_entries_are_still_published(beat: Any) -> None:
         "clean_results",
         "forget_payments",
         "warn_of_models",
+        *("carry_batches", "clean_batches"),
     }
     assert jobs == set(beat.schedule)
     for entry in beat.schedule.values():
