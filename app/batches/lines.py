@@ -17,11 +17,14 @@ class StepLine:
     """A line: `waiting` or `sent`, or how it has ended: `answered`, `failed` or `dropped`.
 
     `answer` is None too if the step has ended since and runs again; `error` is {code, message}.
+    `cost` is in micro-USD, and `model` is what was paid for, if that is known.
     """
 
     state: str
     answer: Json | None
     error: Json | None
+    cost: int
+    model: str | None
 
 
 def add(
@@ -41,8 +44,11 @@ def add(
 
 def read(line: str) -> StepLine | None:
     """A line as it is now; None if it was deleted long after its end."""
-    row = db.call("SELECT state, answer, error FROM batch_lines WHERE id = %s", (UUID(line),))
-    return None if row is None else StepLine(row["state"], row["answer"], row["error"])
+    row = db.call(
+        "SELECT state, answer, error, cost, paid_model AS model FROM batch_lines WHERE id = %s",
+        (UUID(line),),
+    )
+    return None if row is None else StepLine(**row)
 
 
 def of_step(workflow_id: UUID, step_key: str) -> list[str]:

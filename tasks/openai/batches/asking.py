@@ -15,6 +15,7 @@ from app.engine.call import Call
 from app.errors import Permanent, Suspend
 from app.platform import Effect, Json, Made, Reuse, Undo, action
 from tasks import tariffs
+from tasks.openai.batches.results import is_priced
 from tasks.openai.batches.sending import ENDPOINT, file_line
 from tasks.openai.costs import BATCH, cost, most
 from tasks.openai.responses import answers
@@ -70,8 +71,8 @@ def batch(call: Call, given: BatchInput) -> Json:
         raise Permanent("the line was deleted long after its end", code="line_gone")
     if found.state in ("waiting", "sent"):
         raise Suspend(line, poll_seconds=_POLL_SECONDS)
+    _book(call, line, found)
     seen = _answer_of(line, found)
-    tariffs.spend(call, "openai", cost(seen), of=line, model=seen["model"])
     answers.require_whole(seen, given.max_output_tokens)
     return answers.output_of(seen, given.answer_schema)
 
@@ -94,6 +95,22 @@ def _add(call: Call, request: Json) -> Json:
         )
     given = (call.claim, call.ordinal - 1, "openai", ENDPOINT, str(request["model"]))
     return {"line": lines.add(*given, size=size, ceiling=ceiling(request))}
+
+
+def _book(call: Call, line: str, found: StepLine) -> None:
+    """Book what a line that has ended has cost, once.
+
+    That one without an answer has cost nothing is booked as well, so that its step gives back what
+    it has reserved. If OpenAI does not tell the tokens of an answer, what the line may have cost
+    counts; only for a response that has failed, that is nothing.
+    """
+    seen = found.answer
+    if seen is None:
+        call.spend(found.cost, of=line, model=found.model)
+    elif is_priced(seen):
+        tariffs.spend(call, "openai", cost(seen), of=line, model=seen["model"])
+    else:
+        tariffs.assume(call, "openai", found.cost, of=line, model=seen["model"])
 
 
 def _answer_of(line: str, found: StepLine) -> Json:
@@ -134,9 +151,8 @@ def drop(call: Call, undo: Undo) -> Json:
 def _drop(call: Call, line: str) -> str:
     result = lines.drop(line)
     found = lines.read(line) if result == "ended" else None
-    if found is not None and found.answer is not None:
-        seen = found.answer
-        tariffs.spend(call, "openai", cost(seen), of=line, model=seen["model"])
+    if found is not None and found.cost:
+        _book(call, line, found)
     return result
 
 

@@ -109,10 +109,14 @@ def _answered(line: str, body: Json) -> LineEnd:
     used = seen["input_tokens"] or seen["output_tokens"]
     if is_passing and not used:
         return _failed(line, "again", f"response_{error['code']}", str(error["message"]))
-    # A whole answer has read something: without its tokens it is not known what it has cost.
-    is_known = seen["is_counted"] or seen["status"] != "completed"
-    paid = (cost(seen).micro_usd if used else 0) if is_known else None
+    paid = cost(seen).micro_usd if is_priced(seen) else None
     return LineEnd(line, "answered", answer=seen, cost=paid, model=seen["model"])
+
+
+def is_priced(seen: Json) -> bool:
+    """Whether it is known what an answer has cost: OpenAI tells its tokens, or tells none because
+    the response has failed before the model was asked."""
+    return bool(seen["is_counted"]) or seen["status"] == "failed"
 
 
 def _failed(line: str, state: Literal["failed", "again"], code: str, message: str) -> LineEnd:

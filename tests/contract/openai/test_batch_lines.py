@@ -1,7 +1,8 @@
 """How the lines of batches end: answered, refused, expired, dropped, and by what they have cost."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from app.settings import Settings
 from chains.batches.carrying import carry
 from chains.batches.ending import Ending
 from chains.repair import rebuild
+from tasks.openai.batches import results
 from tasks.openai.batches.asking import BatchInput
 from tasks.openai.batches.carrying import bounds
 from tests.contract.cases import Claim
@@ -31,6 +33,7 @@ from tests.contract.openai.batching import (
     limited,
     lines,
     mover,
+    node,
     only,
     passed,
     sent,
@@ -164,6 +167,42 @@ def test_an_answer_that_cannot_be_read_is_paid_at_the_ceiling_of_its_line(
     carry(30)
     assert error(kernel, workflow)["code"] == "unreadable"
     assert kernel.workflow(workflow)["spent"] == line["ceiling"] > 0
+
+
+def uncounted(file: str) -> Iterator[LineEnd]:
+    """Results of which OpenAI does not tell the tokens."""
+    for each in results.results(file):
+        assert each.answer is not None
+        seen = each.answer | {"is_counted": False, "input_tokens": 0, "output_tokens": 0}
+        yield replace(each, answer=seen, cost=None)
+
+
+def test_an_answer_whose_tokens_are_not_told_is_paid_at_the_ceiling_of_its_line(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    (workflow,) = asked(kernel, 1)
+    sent()
+    later(vendors, 3 * 3600)
+    mover(results=uncounted).run()
+    drive()
+    carry(30)
+    (line,) = lines()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    assert kernel.workflow(workflow)["spent"] == line["ceiling"] > 0
+
+
+def test_a_step_whose_line_is_refused_gives_back_what_it_has_reserved(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    wrong = node(answer_schema={"type": "object", "properties": {}})
+    workflow = kernel.start(kernel.register(wrong, budget_usd="0.50", on_failure="hold"))
+    drive()
+    assert kernel.step(workflow, "ask")["reserved"] > 0
+    sent()
+    come(vendors)
+    assert kernel.step(workflow, "ask")["status"] == "failed"
+    row = db.row("SELECT spent, reserved FROM budgets WHERE workflow_id = %s", (workflow,))
+    assert row == {"spent": 0, "reserved": 0}
 
 
 def test_a_step_that_is_cancelled_before_it_is_sent_costs_nothing(
