@@ -44,13 +44,15 @@ class Line:
 class Fault:
     """Why a platform has refused a batch: because of its line `line`, from 1 on, or as a whole.
 
-    One that `passes` says nothing about the lines: they are sent again later.
+    One that `passes` says nothing about the lines: they are sent again later. `is_unpaid`: it
+    passes once somebody has paid the platform.
     """
 
     code: str
     message: str
     line: int | None = None
     passes: bool = False
+    is_unpaid: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class LineEnd:
     `answer` is what the step gets. `error` is {code, message} if there is none: `failed` ends the
     line; `again`: the platform has not come to it, or could not serve it now. `cost` is in
     micro-USD, and `model` is what was paid for; a cost of None is not known, so that the ceiling of
-    the line counts.
+    the line counts. `is_unpaid`: the platform serves no line until somebody pays, which is no try
+    of this one.
     """
 
     line: str
@@ -83,6 +86,7 @@ class LineEnd:
     error: Json | None = None
     cost: int | None = 0
     model: str | None = None
+    is_unpaid: bool = False
 
 
 @dataclass(frozen=True)

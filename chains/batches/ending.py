@@ -16,6 +16,7 @@ from app.card_numbers import without_card_numbers
 from app.payload import MAX_BYTES, clean, text_of
 from app.platform import Json
 from app.platform.batches import Bounds, Fault, LineEnd
+from app.protocol import platforms
 from chains import waking
 
 log = structlog.get_logger()
@@ -26,7 +27,7 @@ HOLD_SECONDS = 300.0
 AGAIN_SECONDS = 60.0
 """A line to which the platform has not come waits so long for its next batch."""
 FULL_SECONDS = 900.0
-"""The pause if the platform has too much to do for us already."""
+"""The pause if the platform has too much to do for us already, or is not paid."""
 
 
 class Ending:
@@ -39,7 +40,9 @@ class Ending:
         """Record what became of lines. Raises Lost if another process holds the batch by now."""
         chunk: list[Json] = []
         size = 0
+        unpaid: LineEnd | None = None
         for each in ends:
+            unpaid = each if each.is_unpaid else unpaid
             given = self._given(each)
             if given is None:
                 log.warning("batches.foreign_line", batch=batch.reference, line=each.line[:80])
@@ -50,21 +53,30 @@ class Ending:
                 self._commit(batch, chunk)
                 chunk, size = [], 0
         self._commit(batch, chunk)
+        if unpaid is not None and unpaid.error is not None:
+            self._call_a_person(str(unpaid.error["code"]), str(unpaid.error["message"]))
+
+    def _call_a_person(self, code: str, message: str) -> None:
+        """Say that the platform serves nobody until somebody pays."""
+        log.error("platform.refuses", platform=self.platform, code=code, why=message)
+        platforms.report(self.platform, message)
 
     def refused(self, batch: Batch, faults: Sequence[Fault]) -> None:
         """End the lines of a batch that its platform has refused: those that it names by their
         errors. The others wait for another batch, unless the error is of the batch as a whole."""
-        named = {each.line: each for each in faults if each.line is not None}
+        named = {each.line: each for each in faults if each.line is not None and not each.passes}
         lines = rows.numbered(batch, list(named))
         ends = [self._faulty(lines[n], fault) for n, fault in named.items() if n in lines]
         self.record(batch, iter(ends))
-        whole = next((each for each in faults if each.line is None), None)
+        whole = next((each for each in faults if each.line is None or each.passes), None)
         if not faults:
             whole = Fault("batch_failed", "the platform does not say why")
         if whole is not None and not whole.passes:
             self._all_left(batch, "failed", whole.code, f"the batch failed: {whole.message}")
         elif whole is not None:
-            log.warning("batches.full", platform=self.platform, why=whole.message)
+            log.warning("batches.put_back", platform=self.platform, why=whole.message)
+            if whole.is_unpaid:
+                self._call_a_person(whole.code, whole.message)
             self._put_back(batch, whole)
         elif ends:
             why = "the batch was refused because of others of its lines"
@@ -141,8 +153,8 @@ class Ending:
             "error": None if error is None else without_card_numbers(clean(error), masked),
             "cost": end.cost,
             "model": end.model,
-            "is_counted": True,
-            "after": AGAIN_SECONDS,
+            "is_counted": not end.is_unpaid,
+            "after": FULL_SECONDS if end.is_unpaid else AGAIN_SECONDS,
         }
 
     @staticmethod

@@ -6,12 +6,14 @@ https://platform.openai.com/docs/api-reference/batch/object
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 from app.errors import Retryable
 from app.outbound import http
 from app.platform import Json
 from app.platform.batches import Fault, LineEnd, Seen
+from tasks.openai import limits
 from tasks.openai.batches import calls
 from tasks.openai.costs import BATCH, cost
 from tasks.openai.responses import answers
@@ -36,7 +38,7 @@ def look(batch: str) -> Seen:
             _ending(seen["status"]),
             done,
             tuple(each for each in files if isinstance(each, str) and each),
-            tuple(map(_fault, ((seen.get("errors") or {}).get("data") or []))),
+            tuple(map(fault_of, ((seen.get("errors") or {}).get("data") or []))),
         )
     except _UNREADABLE as err:
         raise Retryable(f"batch {batch} cannot be read", code="unreadable") from err
@@ -46,14 +48,17 @@ def _ending(status: object) -> Any:
     return status if status in _ENDINGS else None
 
 
-def _fault(error: Json) -> Fault:
+def fault_of(error: Json) -> Fault:
+    """Why a batch has failed, by one of its errors."""
     code = error.get("code")
     line = error.get("line")
+    is_unpaid = limits.is_exhausted(code)
     return Fault(
         http.code_of(code) or "batch_failed",
         http.quoted(str(error.get("message") or "no message")),
         line if isinstance(line, int) and line > 0 else None,
-        passes=code == _FULL,
+        passes=is_unpaid or code == _FULL,
+        is_unpaid=is_unpaid,
     )
 
 
@@ -97,9 +102,11 @@ def _read(line: str, given: Json) -> LineEnd:
         return _answered(line, body)
     said = body["error"] if isinstance(body, dict) and isinstance(body.get("error"), dict) else {}
     code = http.code_of(said.get("code")) or http.code_of(said.get("type")) or f"status_{status}"
-    passes = status in _PASSING or status >= 500
+    is_unpaid = any(limits.is_exhausted(said.get(name)) for name in ("code", "type"))
+    passes = is_unpaid or status in _PASSING or status >= 500
     message = f"OpenAI answered {status}: {said.get('message') or 'no message'}"
-    return _failed(line, "again" if passes else "failed", code, message)
+    failed = _failed(line, "again" if passes else "failed", code, message)
+    return replace(failed, is_unpaid=is_unpaid)
 
 
 def _answered(line: str, body: Json) -> LineEnd:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app import db
 from app.errors import Permanent
 from app.files import artifacts
+from app.payload import text_of
 from app.platform import Json
 from app.platform.batches import Fault, LineEnd
 from app.protocol import intents
@@ -18,7 +19,7 @@ from app.settings import Settings
 from chains.batches.carrying import carry
 from chains.batches.ending import Ending
 from chains.repair import rebuild
-from tasks.openai.batches import results
+from tasks.openai.batches import calls, results
 from tasks.openai.batches.asking import BatchInput
 from tasks.openai.batches.carrying import bounds
 from tests.contract.cases import Claim
@@ -135,6 +136,41 @@ def test_a_line_that_the_platform_names_fails_and_the_others_are_sent_again(
     assert [each["state"] for each in lines()] == ["waiting", "failed", "waiting"]
     assert {each["tries"] for each in lines()} == {0}
     assert lines()[1]["error"]["code"] == "invalid_type"
+
+
+def test_a_batch_that_is_refused_until_somebody_pays_is_sent_again_and_named(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    asked(kernel, 2)
+    sent()
+    held = mover()
+    words = "Billing hard limit has been reached."
+    error = {"code": "billing_hard_limit_reached", "line": None, "message": words}
+    Ending("openai", bounds()).refused(held.batch, [results.fault_of(error)])
+    assert [(each["state"], each["tries"]) for each in lines()] == [("waiting", 0)] * 2
+    (health,) = db.rows("SELECT is_ok, error FROM platform_health WHERE platform = 'openai'", ())
+    assert not health["is_ok"]
+    assert words in health["error"]
+
+
+def test_a_line_that_is_refused_until_somebody_pays_is_sent_again_and_counts_no_try(
+    kernel: Kernel, vendors: Vendors, configure: Callable[..., Settings]
+) -> None:
+    limited(configure, OPENAI_BATCH_TRIES="1")
+    (workflow,) = asked(kernel, 1)
+    sent()
+    (line,) = lines()
+    said = {"code": "insufficient_quota", "type": "insufficient_quota", "message": "No credit."}
+    response = {"status_code": 429, "body": {"error": said}}
+    written = text_of({"custom_id": str(line["id"]), "response": response, "error": None})
+    file = calls.upload("unpaid", [f"{written}\n".encode()])
+    later(vendors, 3 * 3600)
+    mover(results=lambda _: results.results(file)).run()
+    drive()
+    assert [(each["state"], each["tries"]) for each in lines()] == [("waiting", 0)]
+    assert kernel.step(workflow, "ask")["status"] == "waiting"
+    (health,) = db.rows("SELECT is_ok FROM platform_health WHERE platform = 'openai'", ())
+    assert not health["is_ok"]
 
 
 def test_a_line_that_is_in_neither_file_is_named(kernel: Kernel, vendors: Vendors) -> None:
