@@ -83,7 +83,8 @@ class Ending:
             self._all_left(batch, "again", "batch_refused", why, is_counted=False)
 
     def missing(self, batch: Batch) -> None:
-        """End the lines that no file of results has."""
+        """End the lines that no file of results has. What those of a completed batch have cost is
+        not known: it counts as their ceilings."""
         if batch.ending == "expired":
             why = "the batch expired before the platform came to the line"
             self._all_left(batch, "again", "batch_expired", why)
@@ -96,6 +97,7 @@ class Ending:
                 "failed",
                 "line_missing",
                 f"neither file of the results of batch {batch.external_id} has the line",
+                cost=None if batch.ending == "completed" else 0,
             )
             if left:
                 log.error("batches.lines_missing", batch=batch.reference, number=left)
@@ -166,12 +168,20 @@ class Ending:
         )
 
     def _all_left(
-        self, batch: Batch, state: str, code: str, message: str, *, is_counted: bool = True
+        self,
+        batch: Batch,
+        state: str,
+        code: str,
+        message: str,
+        *,
+        is_counted: bool = True,
+        cost: int | None = 0,
     ) -> int:
         """End all lines that have not ended; how many."""
         number = 0
         while ids := rows.left(batch, CHUNK_LINES):
-            self._commit(batch, [_left(each, state, code, message, is_counted) for each in ids])
+            chunk = [_left(each, state, code, message, is_counted) for each in ids]
+            self._commit(batch, [each | {"cost": cost} for each in chunk])
             number += len(ids)
         return number
 

@@ -182,6 +182,7 @@ def test_a_line_that_is_in_neither_file_is_named(kernel: Kernel, vendors: Vendor
     found = error(kernel, workflow)
     assert found["code"] == "line_missing"
     assert batch["external_id"] in found["message"]
+    assert kernel.workflow(workflow)["spent"] == lines()[0]["ceiling"] > 0, "it may be paid"
 
 
 def test_an_answer_that_cannot_be_read_is_paid_at_the_ceiling_of_its_line(
