@@ -11,6 +11,8 @@ from app.batches import rows
 from app.identity import keys
 from app.settings import Settings
 from chains.batches.carrying import carry
+from chains.commands.command import caller_of
+from chains.commands.pause import pause, resume
 from chains.repair.housekeeping import clean_batches
 from tasks.openai.batches import calls, results
 from tasks.openai.costs import cost
@@ -194,6 +196,20 @@ def test_enough_lines_are_gathered_at_once_and_once(
     assert sorted(each["lines"] for each in batches()) == [2, 2]
     assert [each["state"] for each in lines()] == ["sent"] * 4 + ["waiting"]
     assert vendors.count("batches") == vendors.count("files") == 2
+
+
+def test_a_line_of_a_paused_workflow_lets_no_other_go_alone(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    (paused,) = asked(kernel, 1)
+    pause(caller_of(kernel.user_id), paused)
+    passed(GATHERED)
+    asked(kernel, 1)
+    assert carry(30)["gathered"] == 0, "the new line waits for others"
+    passed(GATHERED)
+    assert carry(30)["gathered"] == 1
+    resume(caller_of(kernel.user_id), paused)
+    assert carry(30)["gathered"] == 1
 
 
 def test_a_refused_credential_holds_the_batch_which_goes_on_later(

@@ -1,8 +1,8 @@
 -- Makes a batch of lines that wait: those of one organisation for one endpoint and model of a platform,
 -- the oldest first, at most p_lines lines and p_bytes bytes. Returns the batch, or null if it is not time
 -- for one: fewer wait, and the oldest not for p_wait seconds yet; or if another process gathers there
--- now. Lines that their steps do not want any
--- more are dropped; those of a paused or a stopping workflow wait.
+-- now. Lines that their steps do not want any more are dropped; those of a paused or a stopping workflow
+-- wait, and do not count: each new line would be a batch of its own beside an old one of them.
 CREATE OR REPLACE FUNCTION gather_batch_v1(
   p_platform text, p_organisation uuid, p_endpoint text, p_model text, p_lines integer,
   p_bytes bigint, p_wait double precision)
@@ -24,9 +24,11 @@ BEGIN
   IF NOT coalesce((
     SELECT count(*) >= p_lines OR sum(bytes) >= p_bytes
            OR min(recorded_at) <= playalter_now() - seconds(p_wait)
-      FROM batch_lines
-     WHERE platform = p_platform AND organisation_id = p_organisation AND endpoint = p_endpoint
-       AND model = p_model AND state = 'waiting' AND not_before <= playalter_now()), false) THEN
+      FROM batch_lines AS l JOIN workflows AS w ON w.id = l.workflow_id
+     WHERE l.platform = p_platform AND l.organisation_id = p_organisation
+       AND l.endpoint = p_endpoint AND l.model = p_model AND l.state = 'waiting'
+       AND l.not_before <= playalter_now() AND w.status = 'running'
+       AND w.paused_at IS NULL), false) THEN
     RETURN NULL;
   END IF;
   INSERT INTO batches (organisation_id, platform, endpoint, model, lines, bytes)
