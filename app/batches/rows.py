@@ -136,15 +136,18 @@ def put_off(
     state: str | None = None,
     error: str | None = None,
     done: int | None = None,
+    most_failures: int | None = None,
 ) -> None:
     """Let go of a batch, to be looked at again after so many seconds, or when its platform has told
-    of it meanwhile. `state` is the one to which a refused sending goes back; an `error` counts."""
+    of it meanwhile. `state` is the one to which a refused sending goes back; an `error` counts as a
+    failure, up to so many."""
     db.row(
         "UPDATE batches SET fence = NULL, held_until = NULL,"
         " state = coalesce(%(state)s, state),"
         " sent_at = CASE WHEN %(state)s IS NULL THEN sent_at END,"
         " done = coalesce(%(done)s, done), error = %(error)s,"
-        " failures = CASE WHEN %(error)s IS NULL THEN 0 ELSE failures + 1 END,"
+        " failures = CASE WHEN %(error)s IS NULL THEN 0"
+        "            ELSE least(failures + 1, %(most)s::integer) END,"
         " look_at = CASE WHEN look_at = %(seen)s THEN playalter_now() + seconds(%(seconds)s)"
         "           ELSE look_at END"
         " WHERE id = %(id)s AND fence = %(fence)s RETURNING 1",
@@ -152,6 +155,7 @@ def put_off(
             "state": state,
             "done": done,
             "error": error,
+            "most": most_failures,
             "seen": batch.look_at,
             "seconds": seconds,
             "id": batch.id,

@@ -22,6 +22,9 @@ LONGEST_POLL_SECONDS = 3600.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 10.0, 900.0
 MOST_REFUSALS = 20
 """So often in a row the platform may refuse to tell of a batch before the batch is given up."""
+_MOST_OUTAGES = 8
+"""So many failures at most are counted of a platform that is away: the pause is the longest then.
+However long that lasts, it is no refusal."""
 _LOOK_AGAIN_SECONDS = 15.0
 
 _BEFORE = {"uploading": "gathered", "creating": "uploaded"}
@@ -53,7 +56,7 @@ class Mover:
             while self._step():
                 pass
         except Unknown as err:
-            self._put_off(_LOOK_AGAIN_SECONDS, error=err.message)
+            self._put_off(_LOOK_AGAIN_SECONDS, error=err.message, most=_MOST_OUTAGES)
         except (NotServed, NotConfigured, Retryable) as err:
             self._refused(err)
         except Permanent as err:
@@ -178,7 +181,8 @@ class Mover:
             platforms.report(self.platform, err.message)
         # What was refused while an earlier call is looked for says nothing about that call.
         state = _BEFORE[self.batch.state] if self._is_sending else None
-        self._put_off(max(after or 0.0, self._pause()), state=state, error=err.message)
+        pause = max(after or 0.0, self._pause())
+        self._put_off(pause, state=state, error=err.message, most=_MOST_OUTAGES)
 
     def _permanent(self, err: Permanent) -> None:
         if self.batch.state == "clearing":
@@ -211,8 +215,9 @@ class Mover:
         state: str | None = None,
         error: str | None = None,
         done: int | None = None,
+        most: int | None = None,
     ) -> None:
-        rows.put_off(self.batch, seconds, state=state, error=error, done=done)
+        rows.put_off(self.batch, seconds, state=state, error=error, done=done, most_failures=most)
 
     def _named(self) -> dict[str, str | None]:
         return {"batch": self.batch.reference, "external_id": self.batch.external_id}

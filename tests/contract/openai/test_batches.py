@@ -8,9 +8,12 @@ import pytest
 
 from app import db
 from app.batches import rows
+from app.errors import Permanent, Retryable
 from app.identity import keys
+from app.platform.batches import Seen
 from app.settings import Settings
 from chains.batches.carrying import carry
+from chains.batches.moving import MOST_REFUSALS
 from chains.commands.command import caller_of
 from chains.commands.pause import pause, resume
 from chains.repair.housekeeping import clean_batches
@@ -119,6 +122,28 @@ def test_a_refused_look_for_a_lost_batch_makes_no_second_one(
     passed("1 hour")
     carry(30)
     assert (only()["state"], vendors.count("batches")) == ("running", 1)
+
+
+def test_an_outage_before_a_refused_look_gives_no_batch_up(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    def down(batch: str) -> Seen:
+        raise Retryable("no answer")
+
+    def gone(batch: str) -> Seen:
+        raise Permanent("there is no such batch", code="not_found")
+
+    def after(look: Callable[[str], Seen]) -> str:
+        mover(look=look).run()
+        return str(only()["state"])
+
+    (workflow,) = asked(kernel, 1)
+    sent()
+    assert {after(down) for _ in range(MOST_REFUSALS + 1)} == {"running"}
+    refusals = next(n for n in range(1, MOST_REFUSALS + 2) if after(gone) != "running")
+    assert refusals > MOST_REFUSALS / 2
+    drive()
+    assert kernel.workflow(workflow)["spent"] == lines()[0]["ceiling"] > 0
 
 
 def test_a_process_that_dies_while_it_reads_is_followed_by_another(
