@@ -193,9 +193,8 @@ class Mover:
                 return
         elif self._is_sending or self._may_be_given_up():
             log.error("batches.refused", platform=self.platform, why=err.message, **self._named())
-            self._give_up(
-                err.code, f"the batch was refused: {err.message}", is_paid=not self._is_sending
-            )
+            is_paid = self._may_be_paid()
+            self._give_up(err.code, f"the batch was refused: {err.message}", is_paid=is_paid)
             self._put_off(0.0)
             return
         self._put_off(self._pause(), error=err.message)
@@ -207,6 +206,11 @@ class Mover:
         """Whether the platform has refused for long to tell of a batch. One that may have been
         made, and whose id is not known, is looked for without end."""
         return self.batch.failures >= MOST_REFUSALS and self.batch.state != "creating"
+
+    def _may_be_paid(self) -> bool:
+        """Whether the platform may have worked on lines: it has the batch, and has not refused its
+        file."""
+        return self.batch.state in ("running", "reading") and self.batch.ending != "failed"
 
     def _put_off(
         self,

@@ -146,6 +146,24 @@ def test_an_outage_before_a_refused_look_gives_no_batch_up(
     assert kernel.workflow(workflow)["spent"] == lines()[0]["ceiling"] > 0
 
 
+def test_a_file_that_cannot_be_looked_for_has_cost_nothing(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    def refused(reference: str, since: datetime) -> str | None:
+        raise Permanent("the list is not for you", code="platform_refused")
+
+    (workflow,) = asked(kernel, 1)
+    vendors.fault("openai", "files.create", "lost_reply")
+    assert sent()["state"] == "uploading"
+    for _ in range(MOST_REFUSALS):
+        mover(find_upload=refused).run()
+    assert only()["state"] == "clearing"
+    drive()
+    carry(30)
+    assert kernel.workflow(workflow)["status"] == "compensated"
+    assert kernel.workflow(workflow)["spent"] == lines()[0]["cost"] == 0
+
+
 def test_a_process_that_dies_while_it_reads_is_followed_by_another(
     kernel: Kernel, vendors: Vendors
 ) -> None:
