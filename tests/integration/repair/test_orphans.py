@@ -10,6 +10,7 @@ from app import db
 from app.platform import Delivery, Trace
 from app.protocol import claims, intents, outcomes
 from app.protocol.claims import Claim
+from app.protocol.deliveries import reported_effects
 from app.protocol.outcomes import Finish
 from chains.commands.accept_delivery import accept_delivery
 from chains.commands.cancel import cancel
@@ -75,6 +76,25 @@ def test_nothing_is_decided_while_the_step_may_still_adopt_the_effect(kernel: Ke
         ("double", "orphan"),
         ("own", "own"),
     ]
+
+
+def test_the_second_effect_of_a_step_is_not_decided_while_its_call_is_open(kernel: Kernel) -> None:
+    workflow, claim = begun(kernel)
+    waits(claim, "first")
+    tell(workflow, "first")
+    again = kernel.claim(workflow, "render")
+    assert again.external_id == "first"
+    assert intents.record_intent(again, 2, "predictions.create", {}, "k3") is not None
+    tell(workflow, "second", "processing")
+    orphans.decide(10)
+    outcomes.doubt_step(again, NOTHING, LOST, 0.0, None)
+    orphans.decide(10)
+    assert found(kernel, workflow) == []
+    assert reported_effects("replicate", workflow, "render") == ["second"]
+    last = kernel.claim(workflow, "render")
+    assert intents.resolve_intent(last, 2, "never", None)
+    orphans.decide(10)
+    assert found(kernel, workflow) == ["second"]
 
 
 def test_a_step_that_records_the_id_while_it_is_judged_keeps_its_effect(

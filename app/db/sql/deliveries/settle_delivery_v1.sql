@@ -30,7 +30,7 @@ BEGIN
   SELECT completed_at, budget_id INTO w FROM workflows WHERE id = d.workflow_id
      FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN 'later'; END IF;
-  SELECT status, external_id, error_code INTO s FROM steps
+  SELECT status, external_id, error_code, generation INTO s FROM steps
    WHERE workflow_id = d.workflow_id AND key = d.step_key;
   verdict := CASE
     WHEN p_is_told OR is_own_effect_v1(d.workflow_id, d.step_key, d.effect_id) THEN 'own'
@@ -41,9 +41,13 @@ BEGIN
       WHEN w.completed_at IS NULL AND EXISTS (
         SELECT FROM intents WHERE workflow_id = d.workflow_id AND step_key = d.step_key
            AND resolution IS NULL) THEN 'later' ELSE 'orphan' END
-    -- The step waits for another effect. Only a new generation forgets that one, and the calls of a
-    -- new generation do not find this effect.
-    WHEN s.external_id IS NOT NULL THEN 'orphan'
+    -- The step has waited for another effect. Only a new generation forgets that one, and the calls
+    -- of a new generation do not find this effect. But a step that asks a second model after the
+    -- first has an open call in the same generation, which may have made this effect.
+    WHEN s.external_id IS NOT NULL THEN CASE
+      WHEN EXISTS (
+        SELECT FROM intents WHERE workflow_id = d.workflow_id AND step_key = d.step_key
+           AND generation = s.generation AND resolution IS NULL) THEN 'later' ELSE 'orphan' END
     -- The step waits for its budget, and part of that is reserved for this effect of an earlier
     -- generation.
     WHEN d.reserved > 0 AND s.status = 'pending'
