@@ -186,8 +186,9 @@ def ceiling(given: RespondInput) -> int:
 
 
 def _price(body: Json, model: str) -> int:
-    written = body["max_output_tokens"]
-    return most(model, most_read(body), written, body["service_tier"])
+    # Models read the same picture as different numbers of tokens.
+    read, written = most_read({**body, "model": model}), body["max_output_tokens"]
+    return most(model, read, written, body["service_tier"])
 
 
 def _judgement(given: RespondInput) -> int:

@@ -14,6 +14,7 @@ from tasks.openai.costs import cost
 from tasks.openai.responses.answers import response
 from tasks.openai.responses.calls import CREATE, retrieve
 from tasks.openai.responses.inputs import RespondInput
+from tasks.openai.responses.routed import ceiling
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import ASKED, told
 from tests.contract.openai.test_responses import SCHEMA, spent, wait_for
@@ -104,6 +105,13 @@ def test_a_model_that_has_ended_is_passed_over_and_its_successor_is_named(
     vendors.change(openai__models_on="2027-12-01")
     unknown = routed(step, route={"models": [FULL, GOOD]}).run()
     assert "not there: openai answered 404" in unknown["route"][0]["why"]
+
+
+def test_a_picture_is_reserved_as_the_models_of_the_route_read_it() -> None:
+    seen: Json = {"input": "What is it?", "images": [{"url": "https://a.example/a.png"}]}
+    alone, route = {"model": "gpt-4o-mini"}, {"route": {"models": ["gpt-4o-mini"]}}
+    reserved = [ceiling(RespondInput.model_validate(seen | each)) for each in (alone, route)]
+    assert reserved[0] == reserved[1]
 
 
 def test_the_cheapest_is_asked_first_and_what_is_above_the_cap_is_not(
