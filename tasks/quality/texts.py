@@ -11,8 +11,14 @@ from app.platform import ActionInput
 from tasks.quality import language
 
 _MOST = 1_000_000
-_NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-"""The scripts whose words may stand without spaces between them."""
+_NO_SPACES = (
+    r"\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u318f\u31a0-\u31ff\u3400-\u9fff\ua960-\ua97f"
+    r"\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+"""The scripts whose words may stand without spaces between them, or take endings of another script:
+Thai, Lao, Tibetan, Burmese, Khmer, and those of Chinese, Japanese and Korean."""
+_LETTER = rf"[^\W{_NO_SPACES}]"
+"""What continues a word, in a pattern."""
 
 Count = Annotated[int, Field(ge=1, le=_MOST)]
 Word = Annotated[str, Field(min_length=1, max_length=100)]
@@ -91,19 +97,21 @@ def _lengths(bar: TextBar, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _folded(text: str) -> str:
-    """A text without differences that are not seen: of case, of width, of white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """A text without differences that are not seen: of case, of width, of white space, and of
+    characters that show nothing, such as soft hyphens."""
+    shown = "".join(each for each in text if unicodedata.category(each) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", shown).casefold().split())
 
 
 def _pattern(word: str) -> re.Pattern[str]:
     # The word stands in it letter by letter, so that no text takes long.
-    before = r"(?<!\w)" if _ends_a_word(word[0]) else ""
-    after = r"(?!\w)" if _ends_a_word(word[-1]) else ""
+    before = rf"(?<!{_LETTER})" if _ends_a_word(word[0]) else ""
+    after = rf"(?!{_LETTER})" if _ends_a_word(word[-1]) else ""
     return re.compile(before + re.escape(word) + after)
 
 
 def _ends_a_word(letter: str) -> bool:
-    return letter.isalnum() and not unicodedata.name(letter, "").startswith(_NO_SPACES)
+    return letter.isalnum() and re.fullmatch(_LETTER, letter) is not None
 
 
 def texts_in(answer: Any) -> str:
