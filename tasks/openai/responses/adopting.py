@@ -16,6 +16,7 @@ from tasks.openai import plain
 from tasks.openai.responses import calls
 from tasks.openai.responses.calls import CREATE
 from tasks.openai.responses.ended import assume, spend
+from tasks.openai.responses.judging import JUDGE
 from tasks.openai.responses.requests import CALL
 from tasks.openai.responses.responding import respond
 from tasks.openai.settings import OpenAISettings
@@ -72,6 +73,10 @@ def find_response(call: Call, intent: Intent) -> LookupAnswer:
 @respond.compensation
 def discard(call: Call, undo: Undo) -> Json:
     """Stop the responses that still run, and delete all that the step has asked for at OpenAI."""
+    for each in () if undo.is_orphan else undo.intents:
+        # A judgement is not stored at OpenAI, so that one whose answer was lost can only be booked.
+        if each.operation == JUDGE and each.resolution is None:
+            call.book_lost(each)
     known = _responses_of(call, undo)
     results = {_remove(call, response, made) for response, made in known.items()}
     order = ("cancelled", "deleted", "already", "nothing")

@@ -70,6 +70,16 @@ def test_a_judgement_whose_answer_is_lost_is_booked_and_made_again(
     assert vendors.count("captions") == 3
 
 
+def test_a_lost_judgement_is_booked_if_the_step_is_undone(step: Claim, vendors: Vendors) -> None:
+    asked = routed(step, quality={"judge": JUDGE_OF_WIT})
+    vendors.fault("openai", "responses.create", "lost_reply", match="You judge")
+    with pytest.raises(Unknown):
+        asked.run()
+    before = asked.cost
+    assert asked.undo(status="cancelled")["result"] == "deleted"
+    assert asked.cost - before > len(ASKED["input"])
+
+
 def test_an_answer_cannot_end_itself_in_what_a_judge_is_shown() -> None:
     given = RespondInput.model_validate({"input": "Name it.", "quality": {"judge": JUDGE_OF_WIT}})
     line = material(given, "Rain").splitlines()[0].removesuffix(" asked")
