@@ -249,7 +249,8 @@ def discard(call: Call, undo: Undo) -> Json:
     prediction. The uploaded files are then deleted only if the step is done and needs them no more.
     """
     replicate = api()
-    known = finding.made_by(undo, finding.CREATE, partial(finding.find, call), "a prediction")
+    record = failover.of_last_model(undo)
+    known = finding.made_by(record, finding.CREATE, partial(finding.find, call), "a prediction")
     result, seen = _stop(replicate, known) if known else ("nothing", None)
     if known and seen is not None:
         given = undo.input or {}

@@ -9,12 +9,12 @@ A prediction that has failed may be paid for. So a step may cost the sum of all 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.engine.call import Call
 from app.errors import Permanent, Suspend, Unknown
 from app.payload import clean
-from app.platform import Intent, Json
+from app.platform import Intent, Json, Undo
 from app.protocol import intents
 from tasks import tariffs
 from tasks.replicate import asking, pricing
@@ -97,6 +97,18 @@ def paid_for(given: Json, sent: tuple[Intent, ...], prediction: str) -> str | No
             return made.route_of(intent).model
     routed = [each for each in sent if each.operation == CREATE]
     return made.route_of(routed[-1]).model if routed else None
+
+
+def of_last_model(undo: Undo) -> Undo:
+    """The record of a step to undo; without the id for which it has waited, if it has several
+    models.
+
+    That may be the prediction of an earlier model, which has ended, while that of the last call
+    runs or is unknown. An orphan is what its id names.
+    """
+    is_routed = bool((undo.input or {}).get("models")) and not undo.is_orphan
+    made_any = any(each.operation == CREATE for each in undo.intents)
+    return replace(undo, external_id=None) if is_routed and made_any else undo
 
 
 def ceiling(given: PredictInput, timeout_seconds: float) -> int:

@@ -162,6 +162,25 @@ def test_the_lost_prediction_of_the_second_model_is_not_mistaken_for_that_of_the
     assert found.response["id"] == vendors.ids("predictions")[1] != first
 
 
+def test_the_prediction_of_the_last_model_is_stopped_though_the_step_has_waited_for_the_first(
+    step: Claim, vendors: Vendors
+) -> None:
+    down(vendors, FACE_SWAP.version)
+    asked = predict_either(step)
+    with pytest.raises(Suspend) as waiting:
+        asked.run()
+    first = waiting.value.external_id
+    with exchange_scope(time.monotonic() + 20, []):
+        while api().prediction(first)["is_running"]:
+            time.sleep(0.05)
+    vendors.change(replicate__hold=True)
+    with pytest.raises(Suspend) as waiting:
+        asked.run(first)
+    # Its worker dies before it is recorded that the step waits for the second.
+    undone = asked.undo(external_id=first, status="cancelled")
+    assert (undone["prediction"], undone["result"]) == (waiting.value.external_id, "canceled")
+
+
 def test_what_is_wrong_with_the_photographs_is_no_reason_for_another_model(
     step: Claim, vendors: Vendors
 ) -> None:
