@@ -36,11 +36,18 @@ def book(platform: str) -> PriceBook:
 
 
 def spend(
-    call: Call, platform: str, cost: Cost, *, of: str, model: str, instead: str | None = None
+    call: Call,
+    platform: str,
+    cost: Cost,
+    *,
+    of: str,
+    model: str,
+    instead: str | None = None,
+    goes_on: bool = False,
 ) -> None:
     """Add a cost to those of the attempt (see Call.spend), tell what of it is an estimate, and note
     that the model is in use. What was booked before is not estimated anew."""
-    if call.spend(cost.micro_usd, of=of, model=model, instead=instead):
+    if call.spend(cost.micro_usd, of=of, model=model, instead=instead, goes_on=goes_on):
         current.tell(platform, cost)
     in_use.note_use(platform, model)
 

@@ -151,22 +151,22 @@ class Call:
         model: str | None = None,
         lost: str | None = None,
         instead: str | None = None,
+        goes_on: bool = False,
     ) -> bool:
         """Add to the platform cost of this attempt, in micro-USD.
 
         `of` names the effect that cost it, by the vendor's id or by a name that is unique in the
-        workflow. Its cost is then booked at once and once, whoever reports it. Without it, the cost
-        is booked with the attempt's outcome, and is lost if the worker dies before. `model` is what
-        was paid for, if prices are by model. `lost` is the key of a call whose answer was lost, if
-        this is what it may have cost; `instead` that of a call that was sent again, whose cost
-        takes the place of what was booked for its lost answer. Returns False if the effect was
-        booked before, raises Fenced if the claim is lost.
+        workflow: its cost is booked at once and once. Without it, the cost is booked with the
+        attempt's outcome, and is lost if the worker dies before. `model`, `lost` and `instead` are
+        those of `book_effect`. `goes_on`: the step asks the platform again, and keeps its part of
+        the allowance. Returns False if `of` was booked before, raises Fenced if the claim is lost.
         """
         if of is None:
             self.cost += micro_usd
             return True
         self.record_held()
-        rest = {"lost": lost, "instead": instead, "limited_at": self.action.limited_at}
+        at = None if goes_on else self.action.limited_at
+        rest = {"lost": lost, "instead": instead, "limited_at": at}
         verdict = budgets.book_effect(self.claim, of, micro_usd, model, **rest)
         if verdict == "fenced":
             raise Fenced

@@ -98,9 +98,10 @@ def book_effect(
     """Book at once what an effect has cost, unless its cost was booked before. Returns the verdict.
 
     `model` is what was paid for, if the platform has models. `limited_at` is the platform, if its
-    settings may limit what steps use of it: the step then gives back what it has taken. `lost` is
-    the key of a call whose answer was lost, if this is what that may have cost; `instead` is the
-    key of such a call that has made the effect, whose cost then takes the place of that one.
+    settings may limit what steps use of it, and the step's work there is over: the step then gives
+    back what it has taken, but for what it has booked since. `lost` is the key of a call whose
+    answer was lost, if this is what that may have cost; `instead` is the key of such a call that
+    has made the effect, whose cost then takes the place of that one.
 
     Raises Unavailable if PostgreSQL does not come back in time.
     """
@@ -114,11 +115,11 @@ def book_effect(
     # An orphan is the work of an earlier generation, and what the step has taken is of the last.
     is_own = undone_by(claim.key) == step_of(claim.key)
     if limited_at is not None and is_own and verdict != "fenced":
-        _give_back(claim, limited_at, micro_usd)
+        _give_back(claim, limited_at)
     return verdict
 
 
-def _give_back(claim: Claim, platform: str, micro_usd: int) -> None:
+def _give_back(claim: Claim, platform: str) -> None:
     """Give back what the step has taken, and let those ask again that have waited longest.
 
     If that fails, the next step that finds too little looks which work is over.
@@ -126,7 +127,7 @@ def _give_back(claim: Claim, platform: str, micro_usd: int) -> None:
     try:
         row = db.row(
             "SELECT settle_allowance_v1(%s, %s, %s) AS is_settled",
-            (claim.workflow_id, step_of(claim.key), micro_usd),
+            (claim.workflow_id, step_of(claim.key), claim.key),
         )
         if row is not None and row["is_settled"]:
             db.row("SELECT wake_for_allowance_v1(%s, %s)", (platform, _WOKEN))

@@ -231,7 +231,7 @@ def predict_ceiling(given: PredictInput, timeout_seconds: float) -> int:
 
 
 predict.allowance = lambda given, timeout_seconds: pricing.allowance_of_prediction(
-    predict_ceiling(given, timeout_seconds), timeout_seconds
+    predict_ceiling(given, timeout_seconds), timeout_seconds, len(given.models or [None])
 )
 
 

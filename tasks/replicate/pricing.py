@@ -80,9 +80,10 @@ def allowance(micro_usd: int, seconds: float, *, has_place: bool = True) -> Allo
     )
 
 
-def allowance_of_prediction(micro_usd: int, timeout_seconds: float) -> Allowance:
-    """What a prediction takes: a place until it ends, and the most that it may cost."""
-    return allowance(micro_usd, _lives(timeout_seconds))
+def allowance_of_prediction(micro_usd: int, timeout_seconds: float, number: int = 1) -> Allowance:
+    """What a prediction takes, or so many one after the other: a place until the last one ends, and
+    the most that all may cost."""
+    return allowance(micro_usd, number * _lives(timeout_seconds))
 
 
 def most_of_deployment(hardware: str, min_instances: int) -> int:

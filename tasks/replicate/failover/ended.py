@@ -9,10 +9,21 @@ from tasks import tariffs
 from tasks.replicate import pricing
 
 
-def book(call: Call, prediction: str, seen: Json, model: str, intents: Sequence[Intent]) -> None:
-    """Book what an ended prediction of a model has cost, once; `intents` are the step's calls."""
+def book(
+    call: Call,
+    prediction: str,
+    seen: Json,
+    model: str,
+    intents: Sequence[Intent],
+    *,
+    goes_on: bool = False,
+) -> None:
+    """Book what an ended prediction of a model has cost, once; `intents` are the step's calls.
+
+    `goes_on`: the step asks another model, so that it keeps what it has taken of the allowance.
+    """
     paid = pricing.cost(seen, model, intents)
-    tariffs.spend(call, "replicate", paid, of=prediction, model=model)
+    tariffs.spend(call, "replicate", paid, of=prediction, model=model, goes_on=goes_on)
 
 
 def unsuccessful(prediction: str, seen: Json) -> Permanent:

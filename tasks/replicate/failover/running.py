@@ -67,7 +67,8 @@ def succeeded(call: Call, given: PredictInput, replicate: ReplicateApi) -> Succe
             continue
         known = text_at(last.response or {}, "id") or ""
         seen = _watched(call, known, replicate)
-        book(call, known, seen, alternative.name, [last])
+        is_left = _is_down(seen, alternative) and len(route.passed) + 1 < len(route.order)
+        book(call, known, seen, alternative.name, [last], goes_on=is_left)
         if seen["status"] == "succeeded":
             if seen["output"] is not None:
                 seen["output"] = picked(seen["output"], alternative.pick)

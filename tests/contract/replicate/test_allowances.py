@@ -10,6 +10,7 @@ import pytest
 
 from app import db
 from app.identity import keys
+from app.outbound.http import exchange_scope
 from app.platform import Allowance, Json
 from app.protocol import budgets
 from app.protocol.claims import Claim
@@ -18,6 +19,7 @@ from app.settings import Settings
 from app.tariffs import current
 from app.tariffs.rows import price
 from ops.sandbox.replicate import gallery
+from tasks.replicate.client import api
 from tests.contract.reuse.asking import carry
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel, kernel_of_ada
@@ -178,6 +180,41 @@ def test_a_step_that_no_hour_can_pay_fails_and_says_so(limited: Limited, vendors
     assert "$0.040000" in row["error"]["message"]
     assert "$0.030000" in row["error"]["message"]
     assert vendors.count("predictions") == 0
+
+
+def test_a_step_of_several_models_keeps_its_place_until_the_last_has_ended(
+    limited: Limited, vendors: Vendors
+) -> None:
+    words = gallery.WORDS
+    kernel = limited(RUNNING="1", HOURLY_USD="90")
+    _next_hour()
+    broken = "Director: unexpected error handling prediction (E9243)"
+    vendors.fault("replicate", "predictions.create", "fail", error=broken, match=words.version)
+    models = [{"model": words.full_name}, {"model": gallery.PAINTER.full_name}]
+    given = {"models": models, "input": {"prompt": "red"}, "cache": False}
+    (first,) = started(kernel, 1, **{"with": given})
+    reserved = used(kernel)["reserved_micro_usd"]
+    (known,) = vendors.ids("predictions")
+    with exchange_scope(time.monotonic() + 20, []):
+        while api().prediction(known)["is_running"]:
+            time.sleep(0.05)
+    vendors.change(replicate__hold=True)
+    for _ in range(20):
+        pass_time("20 s")
+        drive()
+        assert used(kernel)["running"] == 1
+        if vendors.count("predictions") == 2:
+            break
+    assert used(kernel)["reserved_micro_usd"] == reserved > EACH
+    (other,) = started(kernel, 1)
+    assert waiting(kernel, [other]) == [other]
+    vendors.change(replicate__hold=False)
+    carry(kernel, first)
+    cost = kernel.step(first, "paint")["cost"]
+    assert cost > EACH
+    assert used(kernel)["spent_micro_usd"] == cost
+    carry(kernel, other)
+    assert vendors.count("predictions") == 3
 
 
 def test_an_organisation_does_not_use_the_places_of_another(
