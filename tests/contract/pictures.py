@@ -1,7 +1,9 @@
 """Photographs for steps, and waiting for the end of a step."""
 
+import contextlib
 import io
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -9,6 +11,7 @@ from PIL import Image
 from app.errors import Suspend
 from app.files import artifacts
 from app.platform import Json
+from app.settings import current
 from tests.contract.stage import Step
 
 PHOTOS = Path(__file__).parents[2] / "ops" / "sandbox" / "photos"
@@ -25,6 +28,19 @@ def small(name: str) -> bytes:
     with Image.open(PHOTOS / name) as image:
         image.convert("RGB").resize((image.width // 2, image.height // 2)).save(made, "PNG")
     return made.getvalue()
+
+
+@contextlib.contextmanager
+def out_of_reach(artifact: str) -> Iterator[None]:
+    """Let the store not read an artifact: its file can neither be opened nor is missing."""
+    (file,) = current().storage_dir.rglob(f"{artifact}.*")
+    kept = file.rename(file.with_suffix(".kept"))
+    file.mkdir()
+    try:
+        yield
+    finally:
+        file.rmdir()
+        kept.rename(file)
 
 
 def wait(step: Step, external_id: str, seconds: float = 20.0) -> Json:

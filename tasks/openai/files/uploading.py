@@ -75,19 +75,26 @@ def upload_file(call: Call, given: UploadInput) -> Json:
     request: Json = {**source, "purpose": given.purpose, "workflow": str(call.workflow_id)}
     if given.expires_after_seconds is not None:
         request["expires_after_seconds"] = given.expires_after_seconds
-    made = call.once(CREATE, request, lambda r, key: _upload(call, r, key))
+    # Read before the call is recorded: an error after that would make it a call that may have taken
+    # effect, which is looked for in OpenAI's list.
+    sent = [each for each in call.sendings(CREATE) if each.generation == call.generation]
+    data, ending = (b"", "") if sent else _content(call, given)
+    made = call.once(CREATE, request, lambda r, key: _upload(r, data, ending, key))
     return {"file": made["id"], **{name: made[name] for name in _SHOWN}}
 
 
-def _upload(call: Call, request: Json, key: str) -> Json:
-    text = request.get("text")
-    if text is None:
-        blob = call.artifacts.read(request["artifact"])
-        data, ending = blob.data, mimetypes.guess_extension(blob.content_type) or ".bin"
-    else:
-        data, ending = text.encode("utf-8", "replace"), ".txt"
-    if len(data) > _MOST_BYTES:
+def _content(call: Call, given: UploadInput) -> tuple[bytes, str]:
+    """The content of the file, and how its name ends."""
+    if given.text is not None:
+        return given.text.encode("utf-8", "replace"), ".txt"
+    artifact = str(given.artifact)
+    if call.artifacts.size(artifact) > _MOST_BYTES:
         raise Permanent("the file has more than 200 MiB", code="file_too_large")
+    blob = call.artifacts.read(artifact)
+    return blob.data, mimetypes.guess_extension(blob.content_type) or ".bin"
+
+
+def _upload(request: Json, data: bytes, ending: str, key: str) -> Json:
     ending = ".jsonl" if request["purpose"] in _LINES else ending
     return calls.create(request, f"{_name(request['workflow'], key)}{ending}", data, key)
 

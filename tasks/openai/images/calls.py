@@ -26,26 +26,29 @@ _BLOCKED = ("moderation_blocked", "content_policy_violation")
 """The codes of a request, or of a picture, that OpenAI's safety system does not let pass."""
 
 
-def make(call: Call, request: Json, key: str) -> Json:
-    """Let a model draw: {pictures, tokens, size, quality}; each picture is bytes, and `tokens` are
-    null if OpenAI does not tell them.
-
-    Raises Permanent `refused` if the prompt, a picture to edit or the result is not allowed,
-    `no_picture` if a picture to edit cannot be sent, and Unknown if the answer is lost.
-    """
-    images = [_image(call, each, _MOST_IMAGE) for each in request.get("images", ())]
-    if sum(len(each[1]) for each in images) > _MOST_IMAGES:
-        raise Permanent("the pictures have more than 48 MiB together", code="no_picture")
-    mask = _mask(call, request["mask"]) if "mask" in request else None
-    return create(request, images, mask, key)
-
-
 File = tuple[str, bytes, str]
 """A name, the content and its type, as the SDK takes a file."""
 
 
+def files_of(call: Call, request: Json) -> tuple[list[File], File | None]:
+    """The pictures of ours that are edited, and the mask, if the request has them.
+
+    Raises Permanent `no_picture` if one cannot be sent, and Unavailable if it cannot be read now.
+    """
+    wanted = request.get("images", ())
+    if sum(map(call.artifacts.size, wanted)) > _MOST_IMAGES:
+        raise Permanent("the pictures have more than 48 MiB together", code="no_picture")
+    images = [_image(call, each, _MOST_IMAGE) for each in wanted]
+    return images, _mask(call, request["mask"]) if "mask" in request else None
+
+
 def create(request: Json, images: list[File], mask: File | None, key: str) -> Json:
-    """As `make`, of files that are read already."""
+    """Let a model draw: {pictures, tokens, size, quality}; each picture is bytes, and `tokens` are
+    null if OpenAI does not tell them.
+
+    Raises Permanent `refused` if the prompt, a picture to edit or the result is not allowed, and
+    Unknown if the answer is lost.
+    """
     body = {name: each for name, each in request.items() if name not in ("images", "mask")}
     body["extra_headers"] = {"Idempotency-Key": key}
     if images:
@@ -88,8 +91,8 @@ def _decoded(text: str) -> bytes:
 
 
 def _image(call: Call, artifact: str, most: int) -> File:
-    blob = call.artifacts.read(artifact)
-    if blob.content_type not in _KINDS or len(blob.data) > most:
+    blob = None if call.artifacts.size(artifact) > most else call.artifacts.read(artifact)
+    if blob is None or blob.content_type not in _KINDS:
         raise Permanent(
             f"artifact {artifact} is no PNG, JPEG or WebP of at most {most // 2**20} MiB",
             code="no_picture",

@@ -44,6 +44,8 @@ from tasks.reuse import age_seconds
 
 _TRIES = 3
 _KEEPING_SECONDS = 120.0
+Files = tuple[list[calls.File], calls.File | None]
+"""The pictures that are edited, and the mask."""
 _ENDINGS = {"png": "png", "jpeg": "jpg"}
 
 
@@ -64,18 +66,27 @@ def image(call: Call, given: ImageInput) -> Json:
     operation = calls.EDIT if given.images else calls.CREATE
     where = "the step's `model`, or OPENAI_IMAGE_MODEL"
     tariffs.require_alive(call, "openai", model_of(given), operation=operation, setting=where)
-    made = call.once(operation, request_of(given), lambda r, key: _drawn(call, r, key))
+    request = request_of(given)
+    # Read before the call is recorded: an error after that would make it a call that may be paid.
+    is_read = bool(given.images) and not _is_sent(call, operation)
+    files = calls.files_of(call, request) if is_read else ([], None)
+    made = call.once(operation, request, lambda r, key: _drawn(call, r, files, key))
     if made["fault"] is not None:
         raise Permanent(made["fault"]["message"], code=made["fault"]["code"])
     shown = {name: made[name] for name in ("pictures", "model", "size", "quality", "tokens")}
     return {"picture": made["pictures"][0], **shown}
 
 
-def _drawn(call: Call, request: Json, key: str) -> Json:
+def _is_sent(call: Call, operation: str) -> bool:
+    """Whether the pictures of this generation were asked for, or may have been."""
+    return any(each.generation == call.generation for each in call.sendings(operation))
+
+
+def _drawn(call: Call, request: Json, files: Files, key: str) -> Json:
     """Let the model draw and keep the pictures: {pictures, model, size, quality, tokens, fault}."""
     fault: Json = {"code": "no_picture", "message": "OpenAI has made no picture"}
     try:
-        seen = calls.make(call, request, key)
+        seen = calls.create(request, *files, key)
     except (Permanent, Unknown) as err:
         if err.code != calls.TOO_LARGE:
             raise

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from app.errors import Permanent, Retryable, Unknown
+from app import db
+from app.errors import Permanent, Retryable, Unavailable, Unknown
 from app.platform import Json
 from app.settings import Settings
 from tasks.openai.files import calls
@@ -17,7 +18,7 @@ from tests.contract.cases import Claim
 from tests.contract.fuzz.mutations import Answer
 from tests.contract.fuzz.relay import Relay, relay
 from tests.contract.openai.cases import UPLOADED, delete_file, upload_file
-from tests.contract.pictures import small, upload
+from tests.contract.pictures import out_of_reach, small, upload
 from tests.contract.vendors import Vendors
 
 LINE = json.dumps({"custom_id": "1", "method": "POST", "url": "/v1/responses", "body": {}})
@@ -46,6 +47,32 @@ def test_an_artifact_and_the_lines_of_a_batch_are_uploaded(step: Claim, vendors:
     with pytest.raises(Permanent, match="no artifact"):
         step("openai.upload_file", {"artifact": photo[:-1] + "0", "purpose": "vision"}).run()
     assert vendors.count("files") == 2
+
+
+def test_an_artifact_that_cannot_be_read_now_leaves_no_call_that_is_looked_for(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked = upload_file(step)
+    photo = upload(asked, small("astronaut.png"))
+    asked.given = {"artifact": photo, "purpose": "vision"}
+    with out_of_reach(photo):
+        with pytest.raises(Unavailable, match="directory"):
+            asked.run()
+        assert asked.intents == ()
+    made = asked.run()
+    with out_of_reach(photo):
+        assert asked.run() == made
+    assert vendors.count("files") == 1
+
+
+def test_an_artifact_that_is_too_large_is_not_read(step: Claim, vendors: Vendors) -> None:
+    asked = upload_file(step)
+    photo = upload(asked, small("astronaut.png"))
+    db.rows("UPDATE artifacts SET size = 200 * 1024 * 1024 + 1 RETURNING 1", ())
+    asked.given = {"artifact": photo, "purpose": "vision"}
+    with out_of_reach(photo), pytest.raises(Permanent, match="200 MiB") as caught:
+        asked.run()
+    assert (caught.value.code, asked.intents) == ("file_too_large", ())
 
 
 def test_each_copy_of_a_lost_upload_is_deleted_with_the_step(step: Claim, vendors: Vendors) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from app import db
-from app.errors import Permanent, Unknown
+from app.errors import Permanent, Unavailable, Unknown
 from app.files import provenance
 from app.platform import Found, Json, Lost
 from app.settings import Settings
@@ -23,7 +23,7 @@ from tests.contract.fuzz.mutations import Answer
 from tests.contract.fuzz.relay import Relay, relay
 from tests.contract.openai.cases import DRAWN, image
 from tests.contract.openai.test_responses import spent
-from tests.contract.pictures import small, upload
+from tests.contract.pictures import out_of_reach, small, upload
 from tests.contract.reuse.asking import ended, reuses
 from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
@@ -132,6 +132,23 @@ def test_what_is_no_picture_of_the_user_is_not_sent(step: Claim, vendors: Vendor
             asked.run()
         assert caught.value.code == "no_picture"
     assert vendors.count("images") == 0
+
+
+def test_a_picture_that_cannot_be_read_now_leaves_no_call_that_may_be_paid(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked = image(step)
+    asked.seconds = 20.0
+    photo = upload(asked, square("RGB", (200, 30, 30)))
+    asked.given = DRAWN | {"images": [photo]}
+    with out_of_reach(photo):
+        with pytest.raises(Unavailable, match="directory"):
+            asked.run()
+        assert asked.intents == ()
+    made = asked.run()
+    with out_of_reach(photo):
+        assert asked.run() == made
+    assert vendors.count("images") == 1
 
 
 def test_refused_content_is_told_apart_and_costs_nothing(step: Claim, vendors: Vendors) -> None:

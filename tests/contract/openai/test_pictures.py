@@ -11,11 +11,10 @@ from pydantic import ValidationError
 
 from app import db
 from app.errors import Permanent, Unavailable
-from app.settings import current
 from tasks.openai.actions import ModerateInput
 from tasks.openai.pictures import most_tokens
 from tests.contract.cases import Claim
-from tests.contract.pictures import small, upload
+from tests.contract.pictures import out_of_reach, small, upload
 from tests.contract.vendors import Vendors
 
 
@@ -86,17 +85,13 @@ def test_a_picture_that_cannot_be_read_now_leaves_no_call_that_may_be_paid(
     asked = step("openai.respond", {"input": "What is this?", "max_output_tokens": 500})
     photo = upload(asked, small("astronaut.png"))
     asked.given |= {"images": [{"artifact": photo}]}
-    (file,) = current().storage_dir.rglob(f"{photo}.*")
-    kept = file.rename(file.with_suffix(".kept"))
-    file.mkdir()  # so that it can neither be opened nor is missing
-    with pytest.raises(Unavailable, match="directory"):
-        asked.run()
-    assert asked.intents == ()
-    file.rmdir()
-    kept.rename(file)
+    with out_of_reach(photo):
+        with pytest.raises(Unavailable, match="directory"):
+            asked.run()
+        assert asked.intents == ()
     made = asked.run()
-    kept = file.rename(file.with_suffix(".kept"))
-    assert asked.run() == made
+    with out_of_reach(photo):
+        assert asked.run() == made
     assert vendors.count("captions") == 1
 
 
