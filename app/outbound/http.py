@@ -19,7 +19,7 @@ from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import connections, gates
 from app.outbound.decoding import Decoder
 from app.outbound.hiding import Hidden
-from app.outbound.replies import GATEWAY, HttpReply, Told, bounded, text_at, told
+from app.outbound.replies import HttpReply, Told, bounded, text_at, told
 from app.outbound.scopes import (
     CONNECT_SECONDS,
     MARGIN_SECONDS,
@@ -297,7 +297,7 @@ def _too_large(current: Operation) -> Outcome:
 def _no_answer(current: Operation, reason: str) -> Outcome:
     """The outcome of a request that was begun and has no complete answer."""
     message = f"no complete answer from {current.platform} to {current.name} ({reason})"
-    if current.repeatable and not current.is_billed:
+    if current.repeatable:
         return Retryable(message, code="no_answer")
     return Unknown(message, code="no_answer")
 
@@ -373,14 +373,11 @@ def refusal(
     """The outcome of the current `operation` after a status that is no success.
 
     A status below 400, for example a redirect, refuses nothing: the outcome is that of no answer.
-    So is that of a gateway's status without a code of the platform, if the operation is billed.
     `setting` names the variable that holds the credential. `is_exhausted` says that the account has
     no credit or quota left, so that the platform serves nobody until somebody pays.
     """
     if status < 400:
         return _no_answer(current_operation(), f"status {status} is neither success nor refusal")
-    if status in GATEWAY and code is None and current_operation().is_billed:
-        return _no_answer(current_operation(), f"a gateway answered {status}")
     code, detail = code_of(code), {name: _shown(v) for name, v in (detail or {}).items()}
     said, given = quoted(f"{platform} answered {status}: {message}"), headers or {}
     if is_exhausted:

@@ -31,10 +31,6 @@ class HttpReply:
             return None
 
 
-GATEWAY = frozenset((502, 504, 520, 524))
-"""The statuses of a gateway in front of a platform that has got no whole answer from it. 520 and
-524: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors
-"""
 _DEEPEST = 100
 
 

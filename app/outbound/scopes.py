@@ -78,7 +78,6 @@ def in_flight(most: int) -> tuple[Limit, ...]:
 @dataclass(frozen=True)
 class Operation:
     """The name and limits of requests. `repeatable`: to send a request twice does no harm.
-    `is_billed`: but what is sent may be paid, so that a lost answer must be told of (Unknown).
 
     `is_cut`: of a longer answer the first `max_bytes` are returned. Without it, such an answer is
     an error. `spare` is the credential before the present one, while it is replaced. A call that
@@ -99,7 +98,6 @@ class Operation:
     slow_seconds: float = SLOW_SECONDS
     is_failure: Callable[[HttpReply], bool] = is_failure
     demand: Demand | None = None
-    is_billed: bool = False
     into: IO[bytes] | None = None
     part: str = ""
 
@@ -177,15 +175,12 @@ def operation(
     slow_seconds: float = SLOW_SECONDS,
     is_failure: Callable[[HttpReply], bool] = is_failure,
     demand: Demand | None = None,
-    is_billed: bool = False,
     into: IO[bytes] | None = None,
     part: str = "",
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
     limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand)
-    current = Operation(
-        platform, name, repeatable, *limits, is_billed=is_billed, into=into, part=part
-    )
+    current = Operation(platform, name, repeatable, *limits, into=into, part=part)
     token, unanswered, unsent = _operation.set(current), has_answer.set(False), sent.set(())
     try:
         yield current

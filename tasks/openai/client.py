@@ -151,7 +151,6 @@ class OpenAIApi:
             slow_seconds=_slow_seconds(read_seconds) if is_billed else http.SLOW_SECONDS,
             spare=self._spare,
             demand=demand,
-            is_billed=is_billed,
             part=part,
         ):
             try:

@@ -33,7 +33,6 @@ from app.outbound.circuits.guard import Guard
 from app.outbound.circuits.stores import Shared, Stores
 from app.outbound.circuits.telling import tell
 from app.outbound.gates import Passing
-from app.outbound.replies import GATEWAY
 from app.outbound.scopes import CONNECT_SECONDS, MARGIN_SECONDS, Operation, seconds_left
 
 log = telemetry.logger(__name__)
@@ -103,7 +102,6 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
         if call.reply is not None:
             is_served = not operation.is_failure(call.reply)
             why = f"it answered {call.reply.status}"
-            is_harmless &= not (operation.is_billed and call.reply.status in GATEWAY)
     except Outcome as err:
         if err.code in _SERVED:
             is_served = True

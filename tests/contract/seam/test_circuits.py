@@ -293,7 +293,7 @@ def test_a_trial_that_may_be_paid_and_whose_answer_is_lost_is_told_of(
     opens(press)
     press.hang()
     time.sleep(2.2)
-    billed = http.operation("press", "print", repeatable=True, is_billed=True, read_seconds=0.3)
+    billed = http.operation("press", "print", repeatable=False, read_seconds=0.3)
     with billed, pytest.raises(Unknown):
         http.send("POST", press.url, body=b"{}")
 
