@@ -26,7 +26,7 @@ from tasks.replicate.settings import ReplicateSettings
 from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload
 from tests.contract.replicate.cases import HELLO, PREDICT, ask
-from tests.contract.stage import Step
+from tests.contract.stage import ATTEMPT_SECONDS, Step
 from tests.contract.vendors import Vendors
 
 
@@ -156,9 +156,11 @@ def test_an_attempt_goes_on_with_the_first_file_that_is_missing(
     prepared = variants(step, 3)
     prediction = PREDICT.begin(prepared)
     until_ended(prediction)
-    vendors.fault("replicate", "delivery.get", "slow", seconds=1.4)
+    vendors.fault("replicate", "delivery.get", "slow", seconds=2.6)
+    prepared.seconds = 4.0
     with pytest.raises(Retryable) as caught:
         prepared.run(prediction)
+    prepared.seconds = ATTEMPT_SECONDS
     assert (caught.value.code, caught.value.is_try) == ("output_in_parts", False)
     (first,) = prepared.call().artifacts.written()
     output = prepared.run(prediction)
