@@ -46,10 +46,10 @@ class OpenAISettings(PlatformSettings):
     poll_seconds: float = Field(default=60.0, gt=0)
     """The time between two looks at a response in the background that has not ended."""
     adopt_seconds: float = Field(default=3600.0, ge=0)
-    """At least so long the webhook about a response in the background is waited for, if the answer
-    to the call that asked for it was lost, and as long as the step may wait for it (its `timeout`),
-    since the response may run so long. Then the call is written off and made again. Without a
-    secret for webhooks it is so at once."""
+    """So long the webhook about a response in the background is waited for, if the answer to the
+    call that asked for it was lost: at least, and a second for each ten of its
+    `max_output_tokens`. Then the call is written off and made again. Without a secret for webhooks
+    it is so at once."""
     batch_lines: int = Field(default=2_000, ge=1, le=50_000)
     """A batch has at most so many lines, each of which is the call of a step."""
     batch_bytes: int = Field(default=50_000_000, ge=10_000, le=200_000_000)

@@ -24,6 +24,8 @@ from tasks.signatures import text_at
 
 _PAUSE_SECONDS = 15.0
 _EVENTS = "response."
+_SLOWEST = 10.0
+"""The tokens that a model writes in a second, at least, from when OpenAI takes the request up."""
 
 
 def completed(delivery: Delivery) -> Delivery:
@@ -47,8 +49,10 @@ def completed(delivery: Delivery) -> Delivery:
 def find_response(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the response among those of which webhooks have told.
 
-    One in the background has as long to end and to be told of as the step may wait for it, and at
-    least `adopt_seconds`. An answer at once that was lost is never told of.
+    One in the background has `adopt_seconds` to end and to be told of, or longer if it may write so
+    many tokens. After that it is taken for one that was never made; if it tells of itself later,
+    what it has cost takes the place of what was written off. An answer at once that was lost is
+    never told of.
     """
     if not intent.request.get("background"):
         return Lost()
@@ -64,7 +68,8 @@ def find_response(call: Call, intent: Intent) -> LookupAnswer:
     settings = OpenAISettings.current()
     if not settings.webhook_secret.get_secret_value():
         return Lost()
-    left = max(settings.adopt_seconds, call.timeout_seconds) - call.age_seconds(intent)
+    writing = float(intent.request["max_output_tokens"]) / _SLOWEST
+    left = max(settings.adopt_seconds, writing) - call.age_seconds(intent)
     if left <= 0:
         return Lost()
     return CannotTell(min(left, _PAUSE_SECONDS), "no webhook has told of the response yet")

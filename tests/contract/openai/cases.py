@@ -238,7 +238,7 @@ CASES = Cases(
             held={"openai__hold": True},
             reads="responses.retrieve",
             told=tell,
-            gives_up=timedelta(days=1, minutes=1),
+            gives_up=timedelta(hours=1, minutes=1),
             part="gpt-6-luna",
         ),
         Effect(

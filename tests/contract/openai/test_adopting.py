@@ -118,18 +118,26 @@ def test_an_event_about_a_response_that_is_not_ours_is_kept_and_does_nothing(
     assert isinstance(asked.look_up(), CannotTell)
 
 
-def test_a_lost_call_is_written_off_only_when_its_step_may_wait_no_longer(
-    step: Claim, vendors: Vendors
+@pytest.mark.parametrize(
+    ("tokens", "age", "expected"),
+    [
+        (500, 3_500, CannotTell),
+        (500, 3_700, Lost),
+        (128_000, 12_700, CannotTell),
+        (128_000, 12_900, Lost),
+    ],
+)
+def test_a_lost_call_is_written_off_when_its_response_would_long_have_been_told(
+    step: Claim, vendors: Vendors, tokens: int, age: int, expected: type
 ) -> None:
     asked = lost(step, vendors)
-    call, intent = asked.call(), asked.open_intent()
-    call.timeout_seconds = 7_200.0
-    for age, expected in ((7_000, CannotTell), (7_300, Lost)):
-        sent = replace(intent, first_sent_at=intent.first_sent_at - timedelta(seconds=age))
-        assert isinstance(find_response(call, sent), expected)
-    call.timeout_seconds = 60.0
-    sent = replace(intent, first_sent_at=intent.first_sent_at - timedelta(seconds=3_500))
-    assert isinstance(find_response(call, sent), CannotTell)
+    intent = asked.open_intent()
+    sent = replace(
+        intent,
+        request={**intent.request, "max_output_tokens": tokens},
+        first_sent_at=intent.first_sent_at - timedelta(seconds=age),
+    )
+    assert isinstance(find_response(asked.call(), sent), expected)
 
 
 def test_an_event_about_a_lost_call_lets_its_step_look_at_once(
