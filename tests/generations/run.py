@@ -31,6 +31,8 @@ SETTINGS = {
     "OPENAI_POLL_SECONDS": "10",
     # A response whose request was answered too late ends, and is told of, within this time.
     "OPENAI_ADOPT_SECONDS": "90",
+    # On this the sandbox runs the models that have no price of their own. Only its operator knows.
+    "REPLICATE_CEILING_HARDWARE": "gpu-l40s",
 }
 _FREE = ("moderations.create",)
 """What makes nothing that could be lost or paid twice."""
