@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
@@ -45,7 +45,7 @@ def test_an_artifact_and_the_lines_of_a_batch_are_uploaded(step: Claim, vendors:
     assert lines["filename"].endswith(".jsonl")
     assert lines["expires_at"] is not None
     with pytest.raises(Permanent, match="no artifact"):
-        step("openai.upload_file", {"artifact": photo[:-1] + "0", "purpose": "vision"}).run()
+        step("openai.upload_file", {"artifact": str(uuid4()), "purpose": "vision"}).run()
     assert vendors.count("files") == 2
 
 
