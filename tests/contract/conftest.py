@@ -64,9 +64,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
 def vendors(sandbox: Vendors) -> Vendors:
     """The sandbox with empty books, whose predictions and deployments are soon done, and with the
     models that OpenAI had when these tests were written."""
-    sandbox.reset()
-    sandbox.change(replicate__duration_seconds=0.3, vercel__build_seconds=0.3)
-    sandbox.change(openai__models_on="2026-12-01")
+    sandbox.reset(
+        replicate__duration_seconds=0.3, vercel__build_seconds=0.3, openai__models_on="2026-12-01"
+    )
     return sandbox
 
 

@@ -1,6 +1,7 @@
 """Photographs for steps, and waiting for the end of a step."""
 
 import contextlib
+import functools
 import io
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ def upload(step: Step, data: bytes) -> str:
     return str(artifacts.upload(step.claim.user_id, data)["id"])
 
 
+@functools.cache
 def small(name: str) -> bytes:
     """One of the photographs, half as large."""
     made = io.BytesIO()

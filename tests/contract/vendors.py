@@ -27,11 +27,13 @@ class Vendors:
     key: str
     urls: dict[str, str]
     env: dict[str, str]
+    session: requests.Session
 
-    def reset(self) -> None:
-        """Forget all effects, faults and settings. Webhooks are soon sent again."""
+    def reset(self, **settings: Any) -> None:
+        """Forget all effects, faults and settings, and change some, as `change` does. Webhooks are
+        soon sent again."""
         self._ask("POST", "/reset")
-        self.change(webhook__retry_seconds=0.5)
+        self.change(webhook__retry_seconds=0.5, **settings)
 
     def fault(self, vendor: str, operation: str, kind: str, **more: Any) -> None:
         """Plan one fault."""
@@ -114,7 +116,9 @@ class Vendors:
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.key}"}
-        answer = requests.request(method, self.control + path, headers=headers, timeout=10, **more)
+        answer = self.session.request(
+            method, self.control + path, headers=headers, timeout=10, **more
+        )
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -137,7 +141,8 @@ def running(folder: Path) -> Iterator[Vendors]:
             described = json.loads(line)
             WATCHED.watch_settings(described["env"])
             urls = described["vendors"]
-            yield Vendors(urls["control"], described["key"], urls, described["env"])
+            with requests.Session() as session:
+                yield Vendors(urls["control"], described["key"], urls, described["env"], session)
         finally:
             process.terminate()
             process.wait(timeout=10)

@@ -140,8 +140,7 @@ def swap(source: bytes, target: bytes) -> Swap:
     """Return the target with the source's face; raises NoFace or ValueError with the picture's
     name."""
     source_image, source_face = _portrait(source, "source_image")
-    target_image = decode(target, "target_image")
-    face = _main_face(target_image, "target_image")
+    target_image, face = _portrait(target, "target_image")
     part = _around(face, target_image.shape)
     below = target_image[part]
     onto = face.moved(-float(part[1].start), -float(part[0].start))
@@ -161,7 +160,7 @@ def swap(source: bytes, target: bytes) -> Swap:
 
 @lru_cache(maxsize=8)
 def _portrait(data: bytes, name: str) -> tuple[Image, Face]:
-    # The result is cached, because one source is swapped into many targets.
+    # The result is cached: one source is swapped into many targets, and a target is swapped again.
     image = decode(data, name)
     return image, _main_face(image, name)
 
